@@ -1,0 +1,39 @@
+# make run    the demo: simulate exposures, flag their bad pixels
+# make test   all tests
+# make lint   what a commit must pass
+# Each builds the environment it needs in .venv, from the pins in envs/.
+
+PYTHON ?= python3
+
+.PHONY: run test lint clean
+
+run: .venv/run
+	.venv/bin/snakemake --cores all
+	@echo
+	@echo "Done. Look at:"
+	@echo "  results/summary.csv        what was flagged, one row per product"
+	@echo "  results/by_association/    minimum, median, flags and flagged exposures by association"
+	@echo "  results/associations/      the associations for calwebb_spec2"
+
+test: .venv/test
+	.venv/bin/python -m pytest
+
+lint: .venv/test
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/snakefmt --check Snakefile workflow
+	.venv/bin/snakemake --lint
+
+clean:
+	rm -rf results logs demo/exposures .snakemake
+
+# The marks say which requirements .venv holds.
+.venv/run: envs/requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv/test: envs/requirements-test.txt .venv/run
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@

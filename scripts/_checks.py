@@ -1,0 +1,117 @@
+"""What the Snakefile checks before any work: the config and the members table, by their schemas."""
+
+import difflib
+import os
+
+import jsonschema
+import yaml
+
+from _tables import COMBINED
+
+
+def read_schema(path):
+    """Read a JSON schema written in YAML."""
+    with open(path, encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+def defaults(schema):
+    """Return the default of every key of a config schema."""
+    return {key: rule["default"] for key, rule in schema["properties"].items()}
+
+
+def config_faults(config, schema):
+    """
+    Check a config by its schema.
+
+    Returns
+    -------
+    faults : list of str
+        Unknown keys, values of the wrong type or out of range.
+    """
+    faults = []
+    for key, value in config.items():
+        rule = schema["properties"].get(key)
+        if rule is None:
+            near = difflib.get_close_matches(key, schema["properties"], 1, 0.5)
+            known = near or sorted(schema["properties"])
+            faults.append(f"config: unknown key {key}; known is {', '.join(known)}")
+        elif not jsonschema.Draft202012Validator(rule).is_valid(value):
+            faults.append(f"config: {key}: {value!r} is not {wanted(rule)}; {remedy(rule, value)}")
+    return faults
+
+
+def wanted(rule):
+    """Say in words which values a key of the config takes."""
+    if "enum" in rule:
+        return "one of " + ", ".join(str(value) for value in rule["enum"])
+    if "anyOf" in rule:
+        return "a path, a glob or a list of them"
+    words = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
+    text = words[rule["type"]]
+    if "not" in rule:
+        text = "an odd number"
+    if "maximum" in rule:
+        return f"{text} from {rule['minimum']} to {rule['maximum']}"
+    if "minimum" in rule:
+        return f"{text}, {rule['minimum']} or more"
+    return text
+
+
+def remedy(rule, value):
+    """Say what to do; it may be the trap of YAML 1.1, where 1e-3 is a text and 1.0e-3 a number."""
+    if rule.get("type") in ("number", "integer") and isinstance(value, str):
+        try:
+            return f"YAML reads it as a text, write {float(value)!r}"
+        except ValueError:
+            pass
+    return "correct it"
+
+
+def member_faults(members, schema, made=()):
+    """
+    Check a members table by its schema, and that its exposures are there and are of one name.
+
+    Parameters
+    ----------
+    members : DataFrame
+        The members table.
+    schema : dict
+        Its schema, of which each column's rule is applied to the distinct values.
+    made : set of str
+        Paths that need not be there, as the workflow makes them.
+
+    Returns
+    -------
+    faults : list of str
+        Each with its associations.
+    """
+    faults = []
+    for column, rule in schema["properties"].items():
+        validator = jsonschema.Draft202012Validator(rule)
+        for value in members[column].unique():
+            if not validator.is_valid(value):
+                where = associations_of(members[members[column] == value])
+                faults.append(f"{where}: {column} {value!r} is not {rule}; rename it")
+    combined = members[members["exptype"].isin(COMBINED)]
+    files = combined.drop_duplicates(["exposure", "path"])
+    for exposure, rows in files[files["exposure"].duplicated(keep=False)].groupby("exposure"):
+        where = associations_of(combined[combined["exposure"] == exposure])
+        faults.append(
+            f"{' and '.join(rows['path'])}: two files of one exposure name, members of {where}; "
+            "keep one of them in the associations"
+        )
+    for path in files["path"]:
+        if path not in made and not os.path.exists(path):
+            where = associations_of(combined[combined["path"] == path])
+            faults.append(
+                f"{path}: no such file, a member of {where}; fetch it or correct the expname"
+            )
+    return faults
+
+
+def associations_of(members):
+    """Name the associations of some members, the first few of many."""
+    names = members["association"].unique()
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"{name}.json" for name in names[:3]) + more

@@ -1,0 +1,248 @@
+"""
+From association files to rows of the members table: who plays which role, and in which stack.
+
+Plain JSON and text, so that a program which needs one association starts at once; the Snakefile
+makes a pandas table of the rows.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import re
+
+from _program import Fault
+
+COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
+# The roles that enter the minimum, and those whose exposures are flagged.
+COMBINED = ("science", "background", "selfcal")
+FLAGGED = ("science", "background")
+# The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
+SKIPPED = "skipped"
+SUFFIX = re.compile(
+    r"_(rate|rateints|assign_?wcs|assignwcsstep|badpix_?selfcal(step)?|msa_?flagging)$"
+)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+def tidy(path):
+    """Return a path as the workflow writes it: relative if below the working directory."""
+    path = os.path.abspath(os.path.expanduser(path))
+    here = os.getcwd()
+    return os.path.relpath(path, here) if path.startswith(os.path.join(here, "")) else path
+
+
+def tidy_patterns(patterns):
+    """Return the config's `associations`, a pattern or a list of them, as a list of tidy ones."""
+    return [tidy(str(p)) for p in (patterns if isinstance(patterns, list) else [patterns])]
+
+
+def exposure_name(path):
+    """Return an exposure's name: its file name without ``.fits`` and without a pipeline suffix."""
+    return SUFFIX.sub("", os.path.basename(path).removesuffix(".fits"))
+
+
+def association_name(path):
+    """Return an association's name: its file name without ``.json``."""
+    return os.path.basename(path).removesuffix(".json")
+
+
+def flagged_path(stack, exposure):
+    """Return where the flagged copy of an exposure lies."""
+    return f"results/flagged/{stack}/{exposure}_badpix_selfcal.fits"
+
+
+def stack_name(exposures):
+    """
+    Name a stack after its exposures and nothing else: a readable part and a hash of their names.
+
+    Parameters
+    ----------
+    exposures : iterable of str
+        Names of exposures, in any order; one listed twice counts once.
+
+    Returns
+    -------
+    name : str
+        Such as ``jw01204_mirifulong_6exp-0f3a5b7c9d1e``.
+    """
+    names = sorted(set(exposures))
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+    if len(names) == 1:
+        return f"{names[0]}-{digest}"
+    shared = os.path.commonprefix(names)  # noqa: RUF071  letter by letter is meant
+    # Cut between the parts of a name, which in archive names are program, observation, visit, ...
+    start = re.match(r"jw\d{5}(\d{3}(\d{3})?)?(?=[^_]*$)|.*(?=_)|", shared)[0] or shared
+    end = {name.rpartition("_")[2] for name in names}
+    parts = [start[:36], *(end if len(end) == 1 else ()), f"{len(names)}exp"]
+    return "_".join(filter(None, parts)) + f"-{digest}"
+
+
+def find_associations(patterns):
+    """
+    List the association files that the config names.
+
+    Parameters
+    ----------
+    patterns : str or list of str
+        Globs or paths, relative to the working directory or absolute.
+
+    Returns
+    -------
+    paths : dict of str to str
+        The tidy path of each association's file, by its name.
+    faults : list of str
+        Patterns that match nothing, and files of one name.
+    """
+    paths, faults = {}, []
+    for pattern in tidy_patterns(patterns):
+        found = sorted(glob.glob(pattern, recursive=True))
+        if not found:
+            faults.append(f"{pattern}: no association file matches; set associations in the config")
+        for path in found:
+            other = paths.setdefault(association_name(path), path)
+            if other != path:
+                faults.append(f"{path}: {other} has the same file name; rename one of them")
+    return paths, faults
+
+
+def read_association(path):
+    """
+    Read an association file.
+
+    Returns
+    -------
+    association : dict
+        Whose products each have a name and members, with an expname and an exptype.
+
+    Raises
+    ------
+    Fault
+        If it is not readable, not JSON, or not such a dict; a line for each fault of the file.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            association = json.load(file)
+    except OSError as error:
+        raise Fault(f"{path}: {error.strerror}; check the path and its permissions") from error
+    except ValueError as error:
+        raise Fault(f"{path}: not JSON ({error}); make the association again") from error
+    products = association.get("products") if isinstance(association, dict) else None
+    if not isinstance(products, list) or not products:
+        raise Fault(f"{path}: no list of products; give a Level-2 association")
+    faults = [f"{path}: {fault}" for fault in product_faults(products)]
+    if faults:
+        raise Fault("\n".join(faults))
+    return association
+
+
+def product_faults(products):
+    """Return what is wrong with the products of an association, one line each."""
+    faults, names = [], set()
+    for i, product in enumerate(products, start=1):
+        name = product.get("name") if isinstance(product, dict) else None
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            faults.append(f"product {i} has no name that can be a folder's; give it one")
+            continue
+        if name in names:
+            faults.append(f"product {name} comes twice; rename one")
+        names.add(name)
+        members = product.get("members")
+        if not isinstance(members, list) or not members:
+            faults.append(f"product {name} has no list of members; add them")
+            continue
+        odd = [m for m in members if not is_member(m)]
+        if odd:
+            faults.append(
+                f"product {name}: member {json.dumps(odd[0])[:80]} lacks a text as expname or "
+                "exptype; add it"
+            )
+            continue
+        n_science = sum(m["exptype"].lower() == "science" for m in members)
+        if n_science != 1:
+            faults.append(
+                f"product {name} has {n_science} science members; list exactly one in a product"
+            )
+        for member in members:
+            name_of_file = exposure_name(member["expname"])
+            if member["exptype"].lower() in COMBINED and not NAME.fullmatch(name_of_file):
+                faults.append(
+                    f"product {name}: {member['expname']}: file names may hold letters, digits, "
+                    "and . _ + -; rename the file"
+                )
+    return faults
+
+
+def is_member(member):
+    """Tell whether an entry of `members` has an expname and an exptype."""
+    return isinstance(member, dict) and all(
+        isinstance(member.get(key), str) and member[key] for key in ("expname", "exptype")
+    )
+
+
+def member_rows(path, force_single=False):
+    """
+    Read the members of an association.
+
+    Parameters
+    ----------
+    path : str
+        The association file.
+    force_single : bool
+        Calibrate a product from its science exposure alone rather than skip it.
+
+    Returns
+    -------
+    rows : list of tuple
+        One per listed member, of the columns in COLUMNS; all members of a product have its stack.
+
+    Raises
+    ------
+    Fault
+        If the file is at fault (`read_association`).
+    """
+    folder = os.path.dirname(path)
+    rows = []
+    for product in read_association(path)["products"]:
+        members = [
+            (
+                exposure_name(m["expname"]),
+                m["exptype"].lower(),
+                tidy(os.path.join(folder, m["expname"])),
+            )
+            for m in product["members"]
+        ]
+        combined = [exposure for exposure, exptype, _ in members if exptype in COMBINED]
+        # Listed members count, as in the reference: science that lists itself as selfcal is two.
+        alone = len(combined) == 1 and not force_single
+        stack = SKIPPED if alone else stack_name(combined)
+        rows += [(association_name(path), product["name"], *member, stack) for member in members]
+    return rows
+
+
+def read_members(patterns, force_single=False):
+    """
+    Read the members of all associations.
+
+    Parameters
+    ----------
+    patterns, force_single
+        As of `find_associations` and `member_rows`.
+
+    Returns
+    -------
+    paths : dict of str to str
+        As of `find_associations`.
+    rows : list of tuple
+        As of `member_rows`.
+    faults : list of str
+        Of all files at once.
+    """
+    paths, faults = find_associations(patterns)
+    rows = []
+    for path in paths.values():
+        try:
+            rows += member_rows(path, force_single)
+        except Fault as fault:
+            faults += str(fault).splitlines()
+    return paths, rows, faults

@@ -1,0 +1,213 @@
+#!/usr/bin/env -S python3 -Es
+"""Stage 3: the median of a stack's minimum along the dispersion axis, ignoring NaN."""
+
+import numpy as np
+
+from _fits import add_cards, read_image, write_image
+from _program import Fault, complain, note, odd, parser, run
+
+# What lies beyond the image: zeros, as in the reference, or nothing, so that windows shrink.
+BEYOND = {"zero": np.float32(0), "shrink": np.float32(np.nan)}
+DISPERSION_AXIS = {"MIR_MRS": 2, "NRS_IFU": 1}
+BLOCK = 1 << 18  # window elements sorted at a time: 1 MB, which fits the processor's cache
+NETWORK = 25  # longest window that is faster sorted by a network than by numpy's sort
+
+
+def median(image, kernel_size, axis, edge_mode="zero"):
+    """
+    Filter an image with a running median along its dispersion axis, ignoring NaN.
+
+    Parameters
+    ----------
+    image : ndarray of float32, [ny, nx]
+        Any units.
+    kernel_size : int
+        Length of the window in pixels, odd; it may exceed the image.
+    axis : {1, 2, None}
+        The dispersion axis as in DISPAXIS: 1 along x (rows), 2 along y (columns), None for a
+        square window.
+    edge_mode : {"zero", "shrink"}
+        What a window that reaches beyond the image finds there: zeros, or nothing.
+
+    Returns
+    -------
+    filtered : ndarray of float32, [ny, nx]
+        In the units of `image`; NaN where a window holds nothing but NaN.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is even or not positive, or if `axis` is none of the three.
+
+    Notes
+    -----
+    The bits of ``stcal.outlier_detection.utils.medfilt`` of stcal 1.20.0 when `edge_mode` is
+    zero. Windows are sorted in blocks, missing pixels last, so the middle is found by counting.
+    Memory: a few planes, whatever the kernel.
+    """
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel size {kernel_size} is not odd")
+    if axis not in (1, 2, None):
+        raise ValueError(f"dispersion axis {axis} is neither 1, 2 nor None")
+    if axis == 2 and kernel_size > NETWORK:  # numpy sorts faster along rows
+        turned = median(np.ascontiguousarray(image.T), kernel_size, 1, edge_mode)
+        return np.ascontiguousarray(turned.T)
+    kernel = {1: (1, kernel_size), 2: (kernel_size, 1), None: (kernel_size, kernel_size)}[axis]
+    beyond = [(k // 2, k // 2) for k in kernel]
+    padded = np.pad(np.asarray(image, np.float32), beyond, constant_values=BEYOND[edge_mode])
+    missing = np.isnan(padded)
+    padded[missing] = np.inf  # so that it sorts to the end of a window
+    n_valid = kernel[0] * kernel[1] - box_sum(missing, kernel)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel)
+    filtered = np.empty(image.shape, np.float32)
+    for block in blocks(image.shape, kernel[0] * kernel[1]):
+        filtered[block] = median_of_windows(windows[block], n_valid[block])
+    return filtered
+
+
+def box_sum(mask, kernel):
+    """Count the True in every window of `kernel` [ky, kx] pixels that lies inside `mask`."""
+    counts = mask
+    for axis, k in enumerate(kernel):
+        total = np.cumsum(counts, axis=axis, dtype=np.int32)
+        total = np.insert(total, 0, 0, axis=axis)
+        first, last = [slice(None)] * 2, [slice(None)] * 2
+        first[axis], last[axis] = slice(None, -k), slice(k, None)
+        counts = total[tuple(last)] - total[tuple(first)]
+    return counts
+
+
+def blocks(shape, window):
+    """Cut an image [ny, nx] into blocks whose windows of `window` pixels fit BLOCK."""
+    ny, nx = shape
+    columns = max(1, min(nx, BLOCK // window))
+    rows = max(1, BLOCK // (window * columns))
+    for y in range(0, ny, rows):
+        for x in range(0, nx, columns):
+            yield slice(y, y + rows), slice(x, x + columns)
+
+
+def median_of_windows(windows, n_valid):
+    """
+    Take the median of each window.
+
+    Parameters
+    ----------
+    windows : ndarray of float32, [ny, nx, ky, kx]
+        Infinite where a pixel is missing.
+    n_valid : ndarray of int, [ny, nx]
+        How many pixels of each window are not missing.
+
+    Returns
+    -------
+    medians : ndarray of float32, [ny, nx]
+        The mean of the two in the middle where `n_valid` is even, NaN where it is 0.
+    """
+    ordered = sort_windows(windows)
+    size = len(ordered)
+    low = high = ordered[size // 2]
+    gaps = np.nonzero(n_valid < size)
+    if gaps[0].size:
+        n = n_valid[gaps]
+        low, high = low.copy(), high.copy()
+        low[gaps] = np.where(n > 0, ordered[((n - 1) // 2, *gaps)], np.nan)
+        high[gaps] = ordered[(n // 2, *gaps)]
+    with np.errstate(invalid="ignore", over="ignore"):
+        return (low + high) / 2
+
+
+def sort_windows(windows):
+    """
+    Sort each window [ny, nx, ky, kx]; return the smallest pixels first, [ky * kx, ny, nx].
+
+    Small windows are sorted all at once, by the comparisons of Batcher's network (Knuth, The Art
+    of Computer Programming, algorithm 5.2.2 M); a call of sort for each would take thrice as long.
+    """
+    ny, nx, *kernel = windows.shape
+    size = kernel[0] * kernel[1]
+    if size > NETWORK:
+        return np.moveaxis(np.sort(windows.reshape(ny, nx, size), axis=2), 2, 0)
+    planes = [windows[:, :, j, i] for j in range(kernel[0]) for i in range(kernel[1])]
+    for a, b in batcher_network(size):
+        planes[a], planes[b] = np.minimum(planes[a], planes[b]), np.maximum(planes[a], planes[b])
+    return np.stack(planes)
+
+
+def batcher_network(size):
+    """Yield the pairs of places to compare, and to swap if need be, so that `size` are sorted."""
+    top = 1 << (size - 1).bit_length() >> 1
+    p = top
+    while p:
+        q, r, d = top, 0, p
+        while d:
+            for i in range(size - d):
+                if i & p == r:
+                    yield i, i + d
+            d, q, r = q - p, q >> 1, p
+        p >>= 1
+
+
+def dispersion_axis(header, wanted="auto"):
+    """
+    Find the dispersion axis of an image.
+
+    Parameters
+    ----------
+    header : mapping
+        With DISPAXIS, which assign_wcs writes, or EXP_TYPE, or neither.
+    wanted : {"auto", "1", "2"}
+        What the user asks for; it wins over the header.
+
+    Returns
+    -------
+    axis : {1, 2, None}
+        None where the header says nothing: the median is then taken in two dimensions.
+
+    Raises
+    ------
+    ValueError
+        If DISPAXIS is neither 1 nor 2.
+    """
+    if wanted != "auto":
+        return int(wanted)
+    axis = header.get("DISPAXIS")
+    if axis is None:
+        return DISPERSION_AXIS.get(header.get("EXP_TYPE"))
+    if axis not in (1, 2):
+        raise ValueError(f"DISPAXIS {axis} is neither 1 nor 2")
+    return axis
+
+
+def main(arguments):
+    """Write ``median.fits``."""
+    image, header = read_image(arguments.minimum)
+    try:
+        axis = dispersion_axis(header, arguments.dispersion_axis)
+    except ValueError as error:
+        raise Fault(f"{arguments.minimum}: {error}; set dispersion_axis to 1 or 2") from error
+    if axis is None:
+        complain(
+            f"median: warning: {arguments.minimum}: neither DISPAXIS nor EXP_TYPE tells the "
+            "dispersion axis, so the kernel is two-dimensional; set dispersion_axis to 1 or 2"
+        )
+    filtered = median(image, arguments.kernel_size, axis, arguments.edge_mode)
+    add_cards(
+        header,
+        ("BPXKERN", arguments.kernel_size, "[pixel] kernel_size of the median"),
+        ("BPXEDGE", arguments.edge_mode, "edge_mode of the median"),
+        ("BPXAXIS", axis or 0, "dispersion axis of the median, 0: both"),
+    )
+    note(f"kernel {arguments.kernel_size} along axis {axis}, edge {arguments.edge_mode}")
+    write_image(arguments.output, filtered, header)
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("minimum", help="minimum.fits")
+    options.add_argument("output", help="median.fits")
+    options.add_argument("--kernel-size", type=odd, default=15, help="window, odd, in pixels")
+    options.add_argument("--edge-mode", choices=list(BEYOND), default="zero", help="beyond it")
+    options.add_argument(
+        "--dispersion-axis", choices=["auto", "1", "2"], default="auto", help="1: x, 2: y"
+    )
+    run(main, options)

@@ -1,0 +1,43 @@
+#!/usr/bin/env -S python3 -Es
+"""Stage 5 where there is nothing to calibrate from: mark a copy of an exposure as SKIPPED."""
+
+import os
+
+from _fits import (
+    card,
+    copy_with_header,
+    history,
+    primary_cards,
+    read_science,
+    refresh_checksums,
+)
+from _program import VERSION, complain, parser, run, whole
+from write_back import marked
+
+
+def main(arguments):
+    """Write ``{exposure}_badpix_selfcal.fits``, its arrays untouched."""
+    complain(
+        f"skip: warning: {arguments.exposure}: no background or selfcal exposure beside it, so "
+        "nothing is flagged; add some, or set force_single"
+    )
+    read_science(arguments.exposure)  # finds the faults that the other stages would
+    cards = marked(
+        primary_cards(arguments.exposure)[0],
+        os.path.basename(arguments.output),
+        "SKIPPED",
+        [
+            card("BPXVER", VERSION, "version of the badpix_selfcal workflow"),
+            history(f"badpix_selfcal workflow {VERSION} skipped: no other exposure"),
+        ],
+    )
+    with whole(arguments.output) as part:
+        copy_with_header(arguments.exposure, part, cards)
+        refresh_checksums(part, [0])
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("exposure", help="the exposure")
+    options.add_argument("output", help="{exposure}_badpix_selfcal.fits")
+    run(main, options)

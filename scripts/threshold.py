@@ -1,0 +1,83 @@
+#!/usr/bin/env -S python3 -Es
+"""Stage 4: flag the pixels that differ most from the median, on both ends."""
+
+import warnings
+
+import numpy as np
+
+from _fits import add_cards, read_image, write_image
+from _program import fraction, note, parser, run
+
+GOOD, LOW, HIGH = 0, 1, 2
+
+
+def flag_outliers(minimum, median, flagfrac_lower=0.001, flagfrac_upper=0.001):
+    """
+    Flag the pixels whose difference from the median lies beyond the thresholds.
+
+    Parameters
+    ----------
+    minimum, median : ndarray of float32, [ny, nx]
+        The minimum of a stack and its running median, in the same units.
+    flagfrac_lower, flagfrac_upper : float
+        Fractions of the valid pixels to flag on the low and on the high end, 0 to 0.5.
+
+    Returns
+    -------
+    flags : ndarray of uint8, [ny, nx]
+        0 good, 1 low, 2 high. NaN is never flagged, nor is a tie with a threshold.
+    low, high : float
+        The thresholds of ``minimum - median``, in the units of `minimum`; NaN without any
+        valid pixel.
+
+    Raises
+    ------
+    ValueError
+        If a fraction is out of range or if the shapes differ.
+
+    Notes
+    -----
+    After ``jwst.badpix_selfcal.badpix_selfcal.badpix_selfcal`` of jwst 3.0.0.
+    """
+    if not (0 <= flagfrac_lower <= 0.5 and 0 <= flagfrac_upper <= 0.5):
+        raise ValueError(f"fractions {flagfrac_lower}, {flagfrac_upper} are not in 0 to 0.5")
+    if minimum.shape != median.shape:
+        raise ValueError(f"shapes {minimum.shape} and {median.shape} differ")
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", over="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # no valid pixel: NaN says it
+        difference = minimum - median
+        low, high = np.nanpercentile(difference, [100 * flagfrac_lower, 100 * (1 - flagfrac_upper)])
+    flags = np.full(difference.shape, GOOD, np.uint8)
+    flags[difference < low] = LOW
+    flags[difference > high] = HIGH
+    return flags, float(low), float(high)
+
+
+def main(arguments):
+    """Write ``flags.fits``."""
+    minimum, _ = read_image(arguments.minimum)
+    median, header = read_image(arguments.median)
+    lower, upper = arguments.flagfrac_lower, arguments.flagfrac_upper
+    flags, low, high = flag_outliers(minimum, median, lower, upper)
+    n_low, n_high = np.count_nonzero(flags == LOW), np.count_nonzero(flags == HIGH)
+    add_cards(
+        header,
+        ("BPXFRLO", lower, "flagfrac_lower"),
+        ("BPXFRHI", upper, "flagfrac_upper"),
+        ("BPXTHLO", low, f"low threshold [{header.get('BUNIT', '')}]"),
+        ("BPXTHHI", high, f"high threshold [{header.get('BUNIT', '')}]"),
+        ("BPXNLO", n_low, "pixels flagged below the low threshold"),
+        ("BPXNHI", n_high, "pixels flagged above the high threshold"),
+    )
+    note(f"flagged {n_low} low (< {low}), {n_high} high (> {high})")
+    write_image(arguments.output, flags, header)
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("minimum", help="minimum.fits")
+    options.add_argument("median", help="median.fits")
+    options.add_argument("output", help="flags.fits")
+    options.add_argument("--flagfrac-lower", type=fraction, default=0.001, help="low end")
+    options.add_argument("--flagfrac-upper", type=fraction, default=0.001, help="high end")
+    run(main, options)

@@ -1,0 +1,40 @@
+# The demo: the exposures that demo/exposures.csv lists, simulated beside that table.
+
+
+rule truth:
+    output:
+        "demo/exposures/truth_{detector}.fits",
+    log:
+        "logs/truth/{detector}.log",
+    wildcard_constraints:
+        detector="[a-z0-9]+",
+    priority: 9
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("truth"),
+    shell:
+        "truth.py --log {log} {wildcards.detector} {output}"
+
+
+rule simulate:
+    input:
+        collect(
+            rules.truth.output,
+            detector=lookup(dpath="{exposure}/detector", within=demo),
+        ),
+    output:
+        "demo/exposures/{exposure}_rate.fits",
+    log:
+        "logs/simulate/{exposure}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("simulate"),
+        scene=lookup(dpath="{exposure}", within=demo),
+    shell:
+        "simulate.py --detector {params.scene[detector]} --source {params.scene[source]}"
+        " --offset {params.scene[offset]} --pedestal {params.scene[pedestal]}"
+        " --seed {params.scene[seed]} --log {log} {input} {output}"

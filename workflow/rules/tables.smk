@@ -1,0 +1,62 @@
+# The tables and the associations: seconds of work, so on a cluster they run where snakemake runs.
+
+
+localrules:
+    members,
+    associate,
+    summary,
+
+
+rule members:
+    input:
+        list(association_files.values()),
+    output:
+        "results/members.csv",
+    log:
+        "logs/members.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("members"),
+        # By their patterns, as ten thousand paths do not fit a command line.
+        associations=_tables.tidy_patterns(config["associations"]),
+        force_single="--force-single" if config["force_single"] else "",
+    shell:
+        "members.py --log {log} {params.force_single} {params.associations:q} {output}"
+
+
+rule associate:
+    input:
+        association=association_file,
+        # Not ancient(), though only their being there matters: in a run that makes them again,
+        # Snakemake would then not see that the association itself has changed.
+        flagged=flagged_exposures,
+    output:
+        association="results/associations/{association}.json",
+        view=directory("results/by_association/{association}"),
+    log:
+        "logs/associate/{association}.log",
+    priority: 6
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("associate"),
+        force_single="--force-single" if config["force_single"] else "",
+    shell:
+        "associate.py --log {log} {params.force_single} {input.association:q} {output}"
+
+
+rule summary:
+    input:
+        members=rules.members.output,
+        flagged=list(flagged_science),
+    output:
+        "results/summary.csv",
+    log:
+        "logs/summary.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("summary"),
+    shell:
+        "summary.py --log {log} {input.members} {output}"
