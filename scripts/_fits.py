@@ -119,7 +119,15 @@ def image_cards(hdu):
 def write_image(path, image, header):
     """Write a stage's file: one image [ny, nx] in the primary HDU, `header` carried on."""
     with whole(path) as part, fitsio.FITS(part, "rw", clobber=True) as file:
-        file.write(image, header=header)
+        append_image(file, image, header)
+
+
+def append_image(file, image, header, name=None):
+    """Append an image [ny, nx] to a FITS file that is open for writing."""
+    # In two steps, as fitsio's own write of a new image turns infinities into NaN.
+    file.create_image_hdu(dims=image.shape, dtype=image.dtype, extname=name, header=header)
+    file[-1].write_keys(header)
+    file[-1].write(image)
 
 
 def add_cards(header, *cards):

@@ -40,7 +40,8 @@ def run(main, options, argv=None):
     try:
         main(arguments)
     except Exception as error:
-        note(traceback.format_exc().rstrip())
+        if note.log or not isinstance(error, Fault):
+            note(traceback.format_exc().rstrip())
         text = str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
         for line in text.splitlines():
             complain(f"{program}: error: {line}")
@@ -48,8 +49,8 @@ def run(main, options, argv=None):
 
 
 def note(text):
-    """Write a line to the log (stderr when the program was given none)."""
-    print(text, file=note.log or sys.stderr)
+    """Write a line to the log (stdout when the program was given none)."""
+    print(text, file=note.log or sys.stdout)
 
 
 note.log = None
@@ -68,12 +69,22 @@ def whole(path):
     Yield a name beside `path` to write to; `path` itself appears when all of it is written.
 
     A reader never sees half a file, and a failed or killed program leaves the old one.
+
+    Raises
+    ------
+    Fault
+        If it cannot be written, for want of space or permission.
     """
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     part = f"{path}.part"
     try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         yield part
         os.replace(part, path)
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise Fault(
+            f"{path}: cannot be written ({reason}); make room or allow it, then run again"
+        ) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)

@@ -6,7 +6,7 @@ import warnings
 import fitsio
 import numpy as np
 
-from _fits import add_cards, read_science
+from _fits import add_cards, append_image, read_science
 from _program import VERSION, Fault, complain, note, parser, run, whole
 from _tables import exposure_name
 
@@ -75,16 +75,18 @@ def disagreements(header, shape, other, other_shape):
 
     Returns
     -------
-    faults, warnings : list of str
+    faults, doubts : list of str
         What forbids to combine them, and what only makes it doubtful.
     """
     faults = [] if shape == other_shape else [f"shape {shape} against {other_shape}"]
-    # A header without DISPAXIS (before assign_wcs) agrees with any.
-    values = {k: (header.get(k), other.get(k)) for k in (*MUST_AGREE, *SHOULD_AGREE)}
-    differ = {k: v for k, v in values.items() if None not in v and v[0].upper() != v[1].upper()}
-    faults += [f"{k} {differ[k][0]} against {differ[k][1]}" for k in MUST_AGREE if k in differ]
-    warns = [f"{k} {differ[k][0]} against {differ[k][1]}" for k in SHOULD_AGREE if k in differ]
-    return faults, warns
+    doubts = []
+    for found, keys in ((faults, MUST_AGREE), (doubts, SHOULD_AGREE)):
+        for key in keys:
+            mine, others = header.get(key), other.get(key)
+            # A header without DISPAXIS (before assign_wcs) agrees with any.
+            if None not in (mine, others) and str(mine).upper() != str(others).upper():
+                found.append(f"{key} {mine} against {others}")
+    return faults, doubts
 
 
 def main(arguments):
@@ -109,7 +111,7 @@ def main(arguments):
                 complain(f"pedestal: warning: {path}: {doubt}")
             note(f"{path}: pedestal {level}")
             add_cards(header, ("BPXPED", float(level), "residual pedestal that was subtracted"))
-            output.write(plane, header=header, extname=exposure_name(path))
+            append_image(output, plane, header, exposure_name(path))
 
 
 def stack_cards(stack, n_exposures):

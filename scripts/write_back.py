@@ -100,14 +100,16 @@ def plane_offsets(path, shape):
     Raises
     ------
     Fault
-        If a plane's shape is not `shape`.
+        If there is no SCI, or if a plane's shape is not `shape`.
     """
     offsets = {}
     in_place = True
     with opened(path) as file:
+        if "SCI" not in file:
+            raise Fault(f"{path}: no SCI extension; give a rate or assign_wcs exposure")
         for name in (*BLANKED, "DQ"):
             if name not in file:
-                in_place &= name not in ("SCI", "ERR", "DQ")
+                in_place &= name not in ("ERR", "DQ")
                 continue
             info = file[name].get_info()
             if tuple(info["dims"]) != shape:

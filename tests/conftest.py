@@ -1,0 +1,178 @@
+"""Small exposures, associations and runs of the workflow, for all tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+ROOT = Path(__file__).parent.parent
+SHAPES = {"MIRIFUSHORT": (72, 530), "MIRIFULONG": (72, 530), "NRS1": (48, 64)}
+
+# jwst needs no network for this step, if told so before it is imported.
+os.environ.update(CRDS_SERVER_URL="", CRDS_PATH="crds", STPIPE_DISABLE_CRDS_STEPPARS="true")
+
+
+def planes_of(shape, seed=0):
+    """Simulate planes of an exposure: a slope, noise, NaN, outliers, edges, DQ bits."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    sci = (10 + y / 20 + np.sin(x / 9) + rng.normal(0, 0.3, shape)).astype(np.float32)
+    fixed = np.random.default_rng(99)
+    warm = fixed.random(shape) < 0.005
+    sci[warm] += fixed.normal(0, 8, shape).astype(np.float32)[warm]
+    sci[rng.random(shape) < 0.03] = np.nan
+    dq = np.where(np.isnan(sci), 1, 0).astype(np.uint32)
+    dq[rng.random(shape) < 0.05] |= 4
+    dq[:, 0] |= np.uint32(1 << 31)
+    planes = {"SCI": sci, "ERR": np.sqrt(abs(sci)), "DQ": dq}
+    for i, name in enumerate(("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")):
+        planes[name] = np.full(shape, 0.1 * (i + 1), np.float32)
+    return planes
+
+
+def write_exposure(path, detector="NRS1", seed=0, planes=None, primary=None, science=None, **kw):
+    """Write an exposure as plain FITS; cards that are None are left out."""
+    planes = planes or planes_of(SHAPES[detector], seed)
+    miri = detector.upper().startswith("MIRI")
+    cards = {
+        "TELESCOP": "JWST",
+        "FILENAME": os.path.basename(path),
+        "DATAMODL": "IFUImageModel",
+        "DATE-OBS": "2026-10-01",
+        "TIME-OBS": "12:00:00",
+        "INSTRUME": "MIRI" if miri else "NIRSPEC",
+        "DETECTOR": detector,
+        "EXP_TYPE": "MIR_MRS" if miri else "NRS_IFU",
+        "S_DQINIT": "COMPLETE",
+        "S_RAMP": "COMPLETE",
+        **(primary or {}),
+    }
+    hdus = fits.HDUList([fits.PrimaryHDU()])
+    for key, value in cards.items():
+        if value is not None:
+            hdus[0].header[key] = value
+    for name, plane in planes.items():
+        hdus.append(fits.ImageHDU(plane, name=name))
+    sci_cards = {"BUNIT": "DN/s", "DISPAXIS": 2 if miri else 1, **(science or {})}
+    for key, value in sci_cards.items():
+        if value is not None:
+            hdus["SCI"].header[key] = value
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    hdus.writeto(path, overwrite=True, **kw)
+    return str(path)
+
+
+def write_association(path, *products, **other):
+    """Write an association: each product a name and its (expname, exptype) members."""
+    table = {
+        "asn_type": "spec2",
+        "asn_rule": "Asn_Lv2MRS",
+        "asn_pool": "pool",
+        "asn_id": "o001",
+        "program": "01204",
+        "target": "1",
+        **other,
+        "products": [
+            {"name": n, "members": [{"expname": e, "exptype": t} for e, t in members]}
+            for n, members in products
+        ],
+    }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(table))
+    return str(path)
+
+
+def program(name, *arguments, check=True, cwd=None):
+    """Run a stage's program by hand, as its users would."""
+    done = subprocess.run(
+        [sys.executable, "-Es", ROOT / "scripts" / f"{name}.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{name}: {done.stderr}")
+    return done
+
+
+def flag(folder, exposures, outputs, **parameters):
+    """Take exposures through the five stages by hand; `outputs` maps exposure to flagged file."""
+    options = {key: f"--{key.replace('_', '-')}" for key in parameters}
+    chosen = {key: (option, parameters[key]) for key, option in options.items()}
+
+    def of(*keys):
+        return [word for key in keys if key in chosen for word in chosen[key]]
+
+    f = {n: os.path.join(folder, f"{n}.fits") for n in ("pedestal", "minimum", "median", "flags")}
+    program("pedestal", *exposures, f["pedestal"], "--stack", "stack")
+    program("minimum", f["pedestal"], f["minimum"])
+    median = of("kernel_size", "edge_mode", "dispersion_axis")
+    program("median", f["minimum"], f["median"], *median)
+    threshold = of("flagfrac_lower", "flagfrac_upper")
+    program("threshold", f["minimum"], f["median"], f["flags"], *threshold)
+    for exposure, output in outputs.items():
+        program("write_back", exposure, f["flags"], output)
+    return f
+
+
+class Workflow:
+    """The workflow in a working directory of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def run(self, *arguments, associations="asn/*.json", check=True, config=(), snakefile=None):
+        """Run snakemake; its stdout and stderr come back as one text in `stdout`."""
+        config = [*config, *([f"associations={associations}"] if associations else [])]
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "snakemake", "--cores", "2"),
+                *("--snakefile", snakefile or ROOT / "Snakefile", "--directory", self.folder),
+                *arguments,
+                *(["--config", *config] if config else []),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+        )
+        if check and done.returncode:
+            raise AssertionError(done.stdout)
+        return done
+
+    def jobs(self, *arguments, **kw):
+        """Count the jobs of each rule in a dry run, without `all`."""
+        text = self.run("--dry-run", *arguments, **kw).stdout
+        if "Nothing to be done" in text:
+            return {}
+        table = text.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+        counts = dict(line.split() for line in table if line.strip())
+        return {r: int(n) for r, n in counts.items() if r not in ("all", "total")}
+
+    def path(self, *parts):
+        return self.folder.joinpath(*parts)
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    return Workflow(tmp_path)
+
+
+@pytest.fixture
+def nods(workflow):
+    """A workflow with two NIRSpec nods, each the other's background, and one product alone."""
+    names = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
+    for i, name in enumerate(names):
+        write_exposure(workflow.path("rate", f"{name}_rate.fits"), seed=i)
+    files = [f"../rate/{name}_rate.fits" for name in names]
+    one = [(files[0], "science"), (files[1], "background")]
+    two = [(files[1], "science"), (files[0], "background")]
+    write_association(workflow.path("asn", "one_asn.json"), ("p1", one))
+    write_association(workflow.path("asn", "two_asn.json"), ("p2", two))
+    write_association(workflow.path("asn", "alone_asn.json"), ("p3", [(files[2], "science")]))
+    return workflow

@@ -1,0 +1,236 @@
+"""The arithmetic of the stages on arrays, against numpy, stcal and jwst; adversarial arrays too."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jwst.badpix_selfcal.badpix_selfcal import badpix_selfcal
+from median import batcher_network, dispersion_axis, median
+from minimum import minimum
+from pedestal import UNILLUMINATED, disagreements, subtract_pedestal
+from stcal.outlier_detection.utils import medfilt
+from threshold import flag_outliers
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the reference
+
+INF, NAN = np.inf, np.nan
+# Few distinct values, so that ties are common; and all that float32 holds.
+CRAMPED = st.sampled_from(np.array([-1, 0, 1, 2, 1.5, INF, -INF, NAN, NAN, 3e38], np.float32))
+ANY = st.floats(width=32, allow_nan=True, allow_infinity=True)
+VALUES = st.one_of(CRAMPED, ANY)
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)
+IMAGES = hnp.arrays(np.float32, SHAPES, elements=VALUES)
+KERNELS = st.sampled_from([1, 3, 5, 7, 15, 23, 25, 27, 51])
+
+
+def reference_median(image, kernel_size, axis):
+    kernel = {1: (1, kernel_size), 2: (kernel_size, 1), None: (kernel_size,) * 2}[axis]
+    return medfilt(image, kernel)
+
+
+def same(a, b):
+    """Tell whether arrays have the same bits, all NaN counting as one."""
+    return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
+
+
+# ---- median --------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(IMAGES, KERNELS, st.sampled_from([1, 2]))
+def test_median_is_the_reference_on_any_image(image, kernel_size, axis):
+    assert same(median(image, kernel_size, axis), reference_median(image, kernel_size, axis))
+
+
+@settings(max_examples=100, deadline=None)
+@given(IMAGES, st.sampled_from([1, 3, 5, 15, 23]))
+def test_median_in_two_dimensions_is_the_reference(image, kernel_size):
+    assert same(median(image, kernel_size, None), reference_median(image, kernel_size, None))
+
+
+@pytest.mark.parametrize("kernel_size", [3, 15, 25, 27, 151])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_median_of_a_detector_is_the_reference(kernel_size, axis, rng):
+    image = rng.normal(size=(300, 211)).astype(np.float32)
+    image[rng.random(image.shape) < 0.05] = NAN
+    image[40:60, 30:90] = NAN
+    image[rng.random(image.shape) < 0.01] = INF
+    assert same(median(image, kernel_size, axis), reference_median(image, kernel_size, axis))
+
+
+def test_median_with_a_large_square_kernel_is_the_reference(rng):
+    image = rng.normal(size=(40, 30)).astype(np.float32)
+    image[rng.random(image.shape) < 0.2] = NAN
+    assert same(median(image, 31, None), reference_median(image, 31, None))
+
+
+@settings(max_examples=200, deadline=None)
+@given(IMAGES, st.sampled_from([3, 5, 15]), st.sampled_from([1, 2]))
+def test_median_that_shrinks_sees_nothing_beyond_the_edge(image, kernel_size, axis):
+    half = kernel_size // 2
+    lines = image if axis == 1 else image.T
+    expected = np.empty_like(lines)
+    for y, line in enumerate(lines):
+        for x in range(line.size):
+            expected[y, x] = np.nanmedian(line[max(0, x - half) : x + half + 1][None], axis=1)[0]
+    expected = expected if axis == 1 else expected.T
+    assert same(median(image, kernel_size, axis, "shrink"), np.ascontiguousarray(expected))
+
+
+def test_median_leaves_its_input_alone(rng):
+    image = rng.normal(size=(30, 30)).astype(np.float32)
+    image[3, 4] = NAN
+    before = image.copy()
+    for axis in (1, 2, None):
+        median(image, 5, axis)
+    assert same(image, before)
+
+
+def test_median_takes_what_fits_files_hold(rng):
+    image = rng.normal(size=(30, 30)).astype(">f4")
+    assert same(median(image, 5, 1), reference_median(image.astype("f4"), 5, 1))
+
+
+@pytest.mark.parametrize(("kernel_size", "axis"), [(4, 1), (0, 1), (-3, 2), (5, 3), (5, 0)])
+def test_median_refuses(kernel_size, axis):
+    with pytest.raises(ValueError, match="kernel size|dispersion axis"):
+        median(np.zeros((5, 5), np.float32), kernel_size, axis)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 15, 16, 25])
+def test_network_sorts(size, rng):
+    values = rng.integers(0, 9, (size, 500))
+    planes = list(values)
+    for a, b in batcher_network(size):
+        planes[a], planes[b] = np.minimum(planes[a], planes[b]), np.maximum(planes[a], planes[b])
+    assert np.array_equal(planes, np.sort(values, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "axis"),
+    [
+        ({"DISPAXIS": 1, "EXP_TYPE": "MIR_MRS"}, "auto", 1),
+        ({"DISPAXIS": 1, "EXP_TYPE": "MIR_MRS"}, "2", 2),
+        ({"EXP_TYPE": "MIR_MRS"}, "auto", 2),
+        ({"EXP_TYPE": "NRS_IFU"}, "auto", 1),
+        ({"EXP_TYPE": "MIR_IMAGE"}, "auto", None),
+        ({}, "auto", None),
+    ],
+)
+def test_dispersion_axis(header, wanted, axis):
+    assert dispersion_axis(header, wanted) == axis
+
+
+def test_dispersion_axis_refuses_what_is_none():
+    with pytest.raises(ValueError, match="DISPAXIS 3"):
+        dispersion_axis({"DISPAXIS": 3})
+
+
+# ---- threshold -----------------------------------------------------------------------------------
+
+FRACTIONS = st.one_of(st.sampled_from([0.0, 0.001, 0.5]), st.floats(0, 0.5))
+
+
+@settings(max_examples=300, deadline=None)
+@given(IMAGES, FRACTIONS, FRACTIONS, st.sampled_from([1, 3, 15]), st.sampled_from([1, 2]))
+def test_flags_are_the_reference_on_any_image(image, lower, upper, kernel_size, axis):
+    flags, _, _ = flag_outliers(image, median(image, kernel_size, axis), lower, upper)
+    expected = np.zeros(image.shape, bool)
+    expected[badpix_selfcal(image, lower, upper, kernel_size, axis)] = True
+    assert np.array_equal(flags > 0, expected)
+
+
+def test_flags_tell_low_from_high_and_count_as_specified(rng):
+    image = rng.normal(size=(100, 90)).astype(np.float32)
+    image[rng.random(image.shape) < 0.1] = NAN
+    flags, low, high = flag_outliers(image, np.zeros_like(image), 0.01, 0.002)
+    n = np.isfinite(image).sum()
+    assert (flags == 1).sum() == int((n - 1) * 0.01) + 1
+    assert (flags == 2).sum() == int((n - 1) * 0.002) + 1
+    assert image[flags == 1].max() < low < high < image[flags == 2].min()
+    assert not flags[np.isnan(image)].any()
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, NAN])
+def test_a_constant_image_has_no_flags(value):
+    image = np.full((9, 9), value, np.float32)
+    assert not flag_outliers(image, np.zeros_like(image), 0.1, 0.1)[0].any()
+
+
+def test_fraction_zero_flags_nothing_on_its_side(rng):
+    image = rng.normal(size=(50, 50)).astype(np.float32)
+    flags, _, _ = flag_outliers(image, np.zeros_like(image), 0, 0.01)
+    assert set(np.unique(flags)) == {0, 2}
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(-0.1, 0.1), (0.1, 0.6), (NAN, 0.1)])
+def test_flags_refuse_fractions_out_of_range(lower, upper):
+    with pytest.raises(ValueError, match="not in 0 to 0.5"):
+        flag_outliers(np.zeros((3, 3)), np.zeros((3, 3)), lower, upper)
+
+
+def test_flags_refuse_another_shape():
+    with pytest.raises(ValueError, match="shapes"):
+        flag_outliers(np.zeros((3, 3)), np.zeros((1, 3)))
+
+
+# ---- minimum and pedestal ------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6), elements=VALUES))
+def test_minimum_is_nanmin_in_any_order(stack):
+    expected = np.nanmin(stack, axis=0)
+    assert same(minimum(stack), expected)
+    assert same(minimum(stack[::-1]), expected)
+
+
+def test_minimum_leaves_its_input_alone():
+    first, second = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
+    assert minimum([first, second]).sum() == 0
+    assert first.sum() == 4
+
+
+@pytest.mark.parametrize("detector", ["MIRIFUSHORT", "MIRIFULONG", "mirifulong"])
+def test_pedestal_is_the_median_between_the_channels(detector, rng):
+    plane = rng.normal(3, 1, (1024, 1032)).astype(np.float32)
+    plane[rng.random(plane.shape) < 0.02] = NAN
+    columns = (503, 516) if "SHORT" in detector else (474, 507)
+    level = np.nanmedian(plane[50:974, columns[0] : columns[1]])
+    subtracted, measured = subtract_pedestal(plane, detector)
+    assert measured == level
+    assert measured.dtype == np.float32
+    assert same(subtracted, plane - level)
+
+
+def test_nirspec_has_no_pedestal(rng):
+    plane = rng.normal(3, 1, (64, 64)).astype(np.float32)
+    subtracted, level = subtract_pedestal(plane, "NRS2")
+    assert level == 0
+    assert same(subtracted, plane)
+
+
+def test_an_exposure_without_valid_unilluminated_pixels_drops_out():
+    plane = np.ones((1024, 1032), np.float32)
+    plane[UNILLUMINATED["MIRIFULONG"]] = NAN
+    subtracted, level = subtract_pedestal(plane, "MIRIFULONG")
+    assert np.isnan(level)
+    assert np.isnan(subtracted).all()
+    assert same(minimum([subtracted, plane]), plane)
+
+
+def test_exposures_that_do_not_belong_together():
+    header = {"DETECTOR": "NRS1", "EXP_TYPE": "NRS_IFU", "DISPAXIS": 1, "GRATING": "G395H"}
+    assert disagreements(header, (4, 4), {**header, "DISPAXIS": None}, (4, 4)) == ([], [])
+    faults, _ = disagreements(header, (4, 4), {**header, "DETECTOR": "NRS2"}, (4, 5))
+    assert faults == ["shape (4, 4) against (4, 5)", "DETECTOR NRS1 against NRS2"]
+    faults, doubts = disagreements(header, (4, 4), {**header, "GRATING": "PRISM"}, (4, 4))
+    assert (faults, doubts) == ([], ["GRATING G395H against PRISM"])
+    faults, _ = disagreements(header, (4, 4), {**header, "DISPAXIS": 2}, (4, 4))
+    assert faults == ["DISPAXIS 1 against 2"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
