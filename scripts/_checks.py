@@ -15,9 +15,12 @@ def read_schema(path):
         return yaml.safe_load(file)
 
 
-def defaults(schema):
-    """Return the default of every key of a config schema."""
-    return {key: rule["default"] for key, rule in schema["properties"].items()}
+def complete(config, schema):
+    """Fill in the defaults of a config; read true and false, texts on snakemake's command line."""
+    for key, rule in schema["properties"].items():
+        config.setdefault(key, rule["default"])
+        if rule.get("type") == "boolean":
+            config[key] = {"true": True, "false": False}.get(config[key], config[key])
 
 
 def config_faults(config, schema):

@@ -4,64 +4,21 @@ The numbers of the real jwst: its step on the same exposures, to the bit.
 The flagged files come from the programs of the workflow; the reference from BadpixSelfcalStep.
 """
 
-import json
 import os
 import warnings
 
 import numpy as np
 import pytest
-from astropy import units
-from astropy.coordinates import ICRS
 from astropy.io import fits
-from astropy.modeling import models
-from conftest import flag, planes_of, program, write_association
+from conftest import SHAPES, flag, planes_of, program
+from models import ATTRIBUTES, write_model
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from gwcs import coordinate_frames
-    from gwcs.wcs import WCS
     from jwst import datamodels
-    from jwst.associations import load_asn
     from jwst.badpix_selfcal import BadpixSelfcalStep
-    from jwst.pipeline import Spec2Pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # jwst's own
-ARRAYS = ("data", "dq", "err", "var_poisson", "var_rnoise", "var_flat")
-ATTRIBUTES = dict(zip(("SCI", "DQ", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT"), ARRAYS))
-
-
-def simple_wcs():
-    """Return a WCS from pixels to sky and wavelength, such as assign_wcs leaves in the ASDF."""
-    detector = coordinate_frames.Frame2D(name="detector", unit=(units.pix, units.pix))
-    sky = coordinate_frames.CelestialFrame(reference_frame=ICRS(), axes_order=(0, 1), name="sky")
-    spectral = coordinate_frames.SpectralFrame(axes_order=(2,), unit=units.um, name="wave")
-    world = coordinate_frames.CompositeFrame([sky, spectral], name="world")
-    scale = models.Scale(1e-5) & models.Scale(1e-5) & models.Polynomial1D(1, c0=5, c1=1e-3)
-    return WCS(
-        [(detector, models.Mapping((0, 1, 1)) | scale), (world, None)],
-    )
-
-
-def write_model(path, detector, seed, dispaxis=True, planes=None):
-    """Write an exposure by way of stdatamodels, WCS and history included."""
-    shape = (48, 64) if detector.startswith("NRS") else (72, 530)
-    planes = planes or planes_of(shape, seed)
-    miri = detector.upper().startswith("MIRI")
-    with datamodels.IFUImageModel(
-        **{ATTRIBUTES[name]: plane for name, plane in planes.items()}
-    ) as model:
-        model.meta.instrument.name = "MIRI" if miri else "NIRSPEC"
-        model.meta.instrument.detector = detector
-        model.meta.exposure.type = "MIR_MRS" if miri else "NRS_IFU"
-        model.meta.observation.date = "2026-10-01"
-        model.meta.observation.time = "12:00:00"
-        model.meta.cal_step.assign_wcs = "COMPLETE"
-        if dispaxis:
-            model.meta.wcsinfo.dispersion_direction = 2 if miri else 1
-        model.meta.wcs = simple_wcs()
-        model.add_history_entry("made for a test")
-        model.save(str(path))
-    return str(path)
 
 
 def reference(science, background=(), selfcal=(), **parameters):
@@ -179,13 +136,13 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("detector", ["MIRIFULONG", "NRS1"])
 def test_adversarial_exposures(tmp_path, kind, detector):
-    planes = adversarial(kind, (48, 64) if detector == "NRS1" else (72, 530))
+    planes = adversarial(kind, SHAPES[detector])
     check_case(tmp_path, detector, 1, 0, planes, flagfrac_lower=0.01, flagfrac_upper=0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_adversarial_exposures_alone(tmp_path, kind):
-    planes = adversarial(kind, (72, 530))
+    planes = adversarial(kind, SHAPES["MIRIFULONG"])
     check_case(tmp_path, "MIRIFULONG", 0, 0, planes, force_single=True)
 
 
@@ -197,13 +154,15 @@ def test_full_size(tmp_path, detector):
 
 
 @pytest.mark.parametrize("detector", ["MIRIFULONG", "NRS1"])
-def test_products_open_as_strict_models(tmp_path, detector, monkeypatch):
+def test_products_open_as_strict_models(tmp_path, detector):
     """Strictly validated, with the WCS, the steps, the history that the exposure had."""
     _, outputs = check_case(tmp_path, detector, 1, 0)
     exposure, output = next(iter(outputs.items()))
     with (
         datamodels.open(exposure) as before,
-        datamodels.IFUImageModel(output, strict_validation=True, pass_invalid_values=False) as after,
+        datamodels.IFUImageModel(
+            output, strict_validation=True, pass_invalid_values=False
+        ) as after,
     ):
         after.validate()
         assert type(datamodels.open(output)) is type(before)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwst.badpix_selfcal.badpix_selfcal import badpix_selfcal
+from stcal.outlier_detection.utils import medfilt
+
 from median import batcher_network, dispersion_axis, median
 from minimum import minimum
 from pedestal import UNILLUMINATED, disagreements, subtract_pedestal
-from stcal.outlier_detection.utils import medfilt
 from threshold import flag_outliers
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the reference
@@ -179,7 +180,9 @@ def test_flags_refuse_another_shape():
 
 
 @settings(max_examples=200, deadline=None)
-@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6), elements=VALUES))
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6), elements=VALUES)
+)
 def test_minimum_is_nanmin_in_any_order(stack):
     expected = np.nanmin(stack, axis=0)
     assert same(minimum(stack), expected)

@@ -8,9 +8,10 @@ from pathlib import Path
 import fitsio
 import numpy as np
 import pytest
-from _fits import add_cards, write_image
 from astropy.io import fits
 from conftest import ROOT, planes_of, program, write_exposure
+
+from _fits import add_cards, write_image
 
 SHAPE = (48, 64)
 BLANKED = ("SCI", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")

@@ -24,8 +24,7 @@ import _tables
 config_schema = _checks.read_schema(
     workflow.source_path("../schemas/config.schema.yaml")
 )
-for key, value in _checks.defaults(config_schema).items():
-    config.setdefault(key, value)
+_checks.complete(config, config_schema)
 
 demo_table = workflow.source_path("../../demo/exposures.csv")
 demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")

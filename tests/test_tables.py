@@ -1,0 +1,221 @@
+"""From association files to the members table and to stacks."""
+
+import json
+
+import pytest
+from conftest import write_association
+
+from _program import Fault
+from _tables import (
+    SKIPPED,
+    exposure_name,
+    find_associations,
+    member_rows,
+    read_association,
+    read_members,
+    stack_name,
+    tidy,
+)
+from associate import flagged_association
+
+A, B, C = (f"jw01204001001_02101_0000{i}_mirifulong" for i in (1, 2, 3))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def members(*pairs):
+    return [(f"{name}_rate.fits", exptype) for name, exptype in pairs]
+
+
+def stacks(path, **kw):
+    return [row[5] for row in member_rows(path, **kw)]
+
+
+def test_a_row_for_every_member(here):
+    pairs = [
+        (A, "SCIENCE"),
+        (B, "Background"),
+        (C, "selfcal"),
+        (A, "selfcal"),
+        ("x_cat", "imprint"),
+    ]
+    path = write_association("asn/one_asn.json", ("p", members(*pairs)))
+    stack = stack_name([A, B, C])
+    assert member_rows(path) == [
+        ("one_asn", "p", A, "science", f"asn/{A}_rate.fits", stack),
+        ("one_asn", "p", B, "background", f"asn/{B}_rate.fits", stack),
+        ("one_asn", "p", C, "selfcal", f"asn/{C}_rate.fits", stack),
+        ("one_asn", "p", A, "selfcal", f"asn/{A}_rate.fits", stack),
+        ("one_asn", "p", "x_cat", "imprint", "asn/x_cat_rate.fits", stack),
+    ]
+
+
+def test_paths_are_relative_below_the_working_directory_else_absolute(here, tmp_path_factory):
+    other = tmp_path_factory.mktemp("archive")
+    absolute = [(f"{other}/{A}_rate.fits", "science"), (f"{here}/rate/{B}.fits", "background")]
+    path = write_association(
+        here / "asn" / "x.json", ("p", [*absolute, ("../r/y.fits", "imprint")])
+    )
+    paths = [row[4] for row in member_rows(path)]
+    assert paths == [f"{other}/{A}_rate.fits", f"rate/{B}.fits", "r/y.fits"]
+    assert tidy(here) == str(here)
+    assert tidy(f"{here}-2/x") == f"{here}-2/x"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (f"/d/{A}_rate.fits", A),
+        (f"{A}_assign_wcs.fits", A),
+        (f"{A}_badpix_selfcal.fits", A),
+        (f"{A}.fits", A),
+        ("det_image_seq1_MIRIFULONG_12LONGexp1_rate.fits", "det_image_seq1_MIRIFULONG_12LONGexp1"),
+        ("first_rate_rate.fits", "first_rate"),
+    ],
+)
+def test_exposure_names(path, name):
+    assert exposure_name(path) == name
+
+
+def test_stack_names_depend_on_the_exposures_alone():
+    name = stack_name([A, B, C])
+    assert name == stack_name([C, A, B, A])
+    assert name.startswith("jw01204001001_02101_mirifulong_3exp-")
+    assert len(name.rpartition("-")[2]) == 12
+    assert name != stack_name([A, B])
+    assert stack_name([A]).startswith(A)
+    far = [f"jw01204{obs}001_02101_00001_nrs1" for obs in ("001", "012")]
+    assert stack_name(far).startswith("jw01204_nrs1_2exp-")
+    assert stack_name(["a", "b"]).startswith("2exp-")
+
+
+def test_one_stack_for_products_of_the_same_exposures(here):
+    one = write_association("1.json", ("p", members((A, "science"), (B, "background"))))
+    two = write_association(
+        "2.json", ("p", members((B, "science"), (A, "selfcal"), (B, "selfcal")))
+    )
+    assert set(stacks(one)) == set(stacks(two))
+
+
+def test_listed_members_decide_whether_a_product_is_skipped(here):
+    alone = write_association("1.json", ("p", members((A, "science"), (B, "imprint"))))
+    itself = write_association("2.json", ("p", members((A, "science"), (A, "selfcal"))))
+    assert set(stacks(alone)) == {SKIPPED}
+    assert set(stacks(alone, force_single=True)) == set(stacks(itself)) == {stack_name([A])}
+
+
+def test_a_stack_for_each_product(here):
+    path = write_association(
+        "1.json",
+        ("p", members((A, "science"), (B, "background"))),
+        ("q", members((C, "science"))),
+    )
+    assert stacks(path) == [stack_name([A, B])] * 2 + [SKIPPED]
+
+
+def test_associations_are_found_by_glob_path_or_list(here):
+    for name in ("a/1.json", "a/2.json", "b/3.json"):
+        write_association(name, ("p", members((A, "science"))))
+    assert list(find_associations("a/*.json")[0].values()) == ["a/1.json", "a/2.json"]
+    paths, faults = find_associations([f"{here}/b/3.json", "a/*.json", "a/1.json"])
+    assert sorted(paths.values()) == ["a/1.json", "a/2.json", "b/3.json"]
+    assert faults == []
+
+
+def test_faults_of_finding(here):
+    for name in ("a/1.json", "b/1.json"):
+        write_association(name, ("p", members((A, "science"))))
+    _, faults = find_associations(["*/1.json", "c/*.json"])
+    assert len(faults) == 2
+    assert "a/1.json" in faults[0]
+    assert "b/1.json" in faults[0]
+    assert faults[1].startswith("c/*.json: no association")
+
+
+def product(**changes):
+    return {"name": "p", "members": [{"expname": "a.fits", "exptype": "science"}], **changes}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        ([], "no list of products"),
+        ({}, "no list of products"),
+        ({"products": []}, "no list of products"),
+        ({"products": "p"}, "no list of products"),
+        ({"products": [3]}, "product 1 has no name"),
+        ({"products": [product(name=None)]}, "product 1 has no name"),
+        ({"products": [product(name="../p")]}, "product 1 has no name"),
+        ({"products": [product(), product()]}, "product p comes twice"),
+        ({"products": [product(members=None)]}, "product p has no list of members"),
+        ({"products": [product(members=[])]}, "product p has no list of members"),
+        ({"products": [product(members=["a.fits"])]}, "lacks a text"),
+        ({"products": [product(members=[{"expname": "a.fits"}])]}, "lacks a text"),
+        ({"products": [product(members=[{"expname": 1, "exptype": "science"}])]}, "lacks a text"),
+        (
+            {"products": [product(members=[{"expname": "a.fits", "exptype": "imprint"}])]},
+            "0 science members",
+        ),
+        (
+            {"products": [product(members=[{"expname": "a.fits", "exptype": "science"}] * 2)]},
+            "2 science members",
+        ),
+        (
+            {"products": [product(members=[{"expname": "a b.fits", "exptype": "science"}])]},
+            "a b.fits: file names may hold",
+        ),
+    ],
+)
+def test_faulty_associations(here, content, fault):
+    text = content if isinstance(content, (str, bytes)) else json.dumps(content)
+    (here / "x.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(Fault) as raised:
+        read_association("x.json")
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith("x.json: ")
+    assert fault in line
+    assert ";" in line
+
+
+def test_all_faults_are_listed(here):
+    (here / "1.json").write_text("{")
+    (here / "2.json").write_text(json.dumps({"products": [product(members=[]), {}]}))
+    _, rows, faults = read_members("*.json")
+    assert rows == []
+    assert [line.partition(":")[0] for line in faults] == ["1.json", "2.json", "2.json"]
+
+
+def test_flagged_association_keeps_all_but_what_changes(here):
+    pairs = [(A, "SCIENCE"), (B, "background"), (C, "selfcal"), ("leak", "imprint")]
+    path = write_association("asn/x.json", ("p", members(*pairs)), note={"kept": [1, 2]})
+    association = read_association(path)
+    association["products"][0]["members"][1]["tweak"] = "kept"
+    flagged = flagged_association(association, member_rows(path), "results/associations")
+    stack = stack_name([A, B, C])
+    assert flagged == {
+        **association,
+        "products": [
+            {
+                "name": "p",
+                "stack": stack,
+                "members": [
+                    {
+                        "expname": f"../flagged/{stack}/{A}_badpix_selfcal.fits",
+                        "exptype": "SCIENCE",
+                    },
+                    {
+                        "expname": f"../flagged/{stack}/{B}_badpix_selfcal.fits",
+                        "exptype": "background",
+                        "tweak": "kept",
+                    },
+                    {"expname": "../../asn/leak_rate.fits", "exptype": "imprint"},
+                ],
+            }
+        ],
+    }

@@ -1,0 +1,239 @@
+"""The workflow as its users run it: by the snakemake command, in a folder of theirs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from conftest import ROOT, write_association, write_exposure
+from models import write_model
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from jwst.associations.load_as_asn import LoadAsLevel2Asn
+    from jwst.badpix_selfcal import BadpixSelfcalStep
+    from jwst.pipeline import Spec2Pipeline
+
+OTHER_BAD_PIXEL = 1 << 30
+
+
+def table(workflow, name):
+    return pd.read_csv(workflow.path("results", f"{name}.csv"))
+
+
+def flagged_files(workflow):
+    return sorted(p.name for p in workflow.path("results", "flagged").glob("*-*/*.fits"))
+
+
+def test_from_associations_to_results(nods):
+    """One run: each (stack, exposure) once, tables, associations, views; then nothing to do."""
+    assert nods.jobs() == {
+        **dict.fromkeys(("pedestal", "minimum", "median", "threshold"), 1),
+        "write_back": 2,
+        "skip": 1,
+        "associate": 3,
+        "members": 1,
+        "summary": 1,
+    }
+    out = nods.run().stdout
+    assert "skip: warning: rate/jw01204001001_02101_00003_nrs1_rate.fits" in out
+    found = {str(p.relative_to(nods.folder)) for p in nods.folder.rglob("results/**/*")}
+    (stack,) = {p.name for p in nods.path("results/stacks").iterdir()}
+    one, two, three = (f"jw01204001001_02101_0000{i}_nrs1_badpix_selfcal.fits" for i in (1, 2, 3))
+    files = {
+        *("results/members.csv", "results/summary.csv"),
+        *(f"results/stacks/{stack}/{f}.fits" for f in ("minimum", "median", "flags")),
+        *(f"results/flagged/{stack}/{f}" for f in (one, two)),
+        f"results/flagged/skipped/{three}",
+        *(f"results/associations/{a}_asn.json" for a in ("one", "two", "alone")),
+        *(f"results/by_association/{a}_asn/{p}/{f}.fits" for a, p in (("one", "p1"), ("two", "p2"))
+          for f in ("minimum", "median", "flags")),
+        *(f"results/by_association/{a}_asn/{p}/{f}" for a, p in (("one", "p1"), ("two", "p2"))
+          for f in (one, two)),
+        f"results/by_association/alone_asn/p3/{three}",
+    }  # fmt: skip
+    mine = {f for f in found if nods.path(f).is_file() and not f.endswith(".snakemake_timestamp")}
+    assert mine == files
+    for link in nods.path("results/by_association").rglob("*.fits"):
+        assert link.is_symlink()
+        assert not os.path.isabs(os.readlink(link))
+    assert not list(nods.folder.rglob("pedestal.fits"))
+    for name in ("pedestal", "minimum", "median", "threshold"):
+        assert nods.path("logs", name, f"{stack}.log").exists()
+    assert nods.jobs() == {}
+    assert "Nothing to be done" in nods.run().stdout
+
+
+def test_members_and_summary(nods):
+    nods.run("--quiet", "all", config=["flagfrac_upper=0.01", "kernel_size=5"])
+    members = table(nods, "members")
+    assert list(members) == ["association", "product", "exposure", "exptype", "path", "stack"]
+    assert len(members) == 5
+    summary = table(nods, "summary").set_index("association")
+    assert list(summary["status"]) == ["SKIPPED", "COMPLETE", "COMPLETE"]
+    row = summary.loc["one_asn"]
+    with fits.open(nods.path("results/stacks", row["stack"], "flags.fits")) as hdus:
+        flags, header = hdus[0].data, hdus[0].header
+    rate = nods.path("rate/jw01204001001_02101_00001_nrs1_rate.fits")
+    dq = fits.getdata(rate, "DQ")
+    assert row["n_low"] == np.count_nonzero(flags == 1)
+    assert row["n_high"] == np.count_nonzero(flags == 2)
+    assert row["n_new"] == np.count_nonzero((flags > 0) & (dq & 1 == 0))
+    assert row["n_new"] < row["n_low"] + row["n_high"]
+    assert row["high_threshold"] == pytest.approx(header["BPXTHHI"], rel=1e-12)
+    assert (row["flagfrac_lower"], row["flagfrac_upper"]) == (0.001, 0.01)
+    assert (row["kernel_size"], row["edge_mode"], row["dispersion_axis"]) == (5, "zero", 1)
+    assert (row["science"], row["n_exposures"]) == ("jw01204001001_02101_00001_nrs1", 2)
+    assert summary.loc["alone_asn", ["n_low", "high_threshold", "kernel_size"]].isna().all()
+
+
+def test_many_products_of_one_stack_share_everything(workflow):
+    """24 science exposures that all list the same 36: one minimum, one median, one flags."""
+    names = [f"jw01204001001_02101_{i:05}_nrs1" for i in range(36)]
+    selfcal = [(f"{name}_rate.fits", "selfcal") for name in names]
+    backgrounds = [(f"{name}_rate.fits", "background") for name in names[24:]]
+    for name in names:
+        workflow.path(f"{name}_rate.fits").touch()
+    for i, name in enumerate(names[:24]):
+        science = (f"{name}_rate.fits", "science")
+        write_association(workflow.path(f"{i}_asn.json"), (name, [science, *backgrounds, *selfcal]))
+    assert workflow.jobs(associations="*_asn.json") == {
+        **dict.fromkeys(("pedestal", "minimum", "median", "threshold"), 1),
+        "write_back": 36,
+        "associate": 24,
+        "members": 1,
+        "summary": 1,
+    }
+
+
+def test_one_association_alone(nods):
+    """Its flagged association as the target makes its stacks and no other."""
+    jobs = nods.jobs("results/associations/alone_asn.json")
+    assert jobs == {"skip": 1, "associate": 1}
+    jobs = nods.jobs("results/associations/one_asn.json")
+    assert jobs["write_back"] == 2
+    assert jobs["associate"] == 1
+    assert "skip" not in jobs
+
+
+def test_flagged_files_can_be_made_one_by_one(nods):
+    nods.run("--quiet", "all")
+    path = flagged_path = next(nods.path("results/flagged").glob("jw*/*_00001_*.fits"))
+    path.unlink()
+    target = str(flagged_path.relative_to(nods.folder))
+    assert nods.jobs(target) == {"write_back": 1}
+
+
+def test_force_single(nods):
+    nods.run("--quiet", "all", config=["force_single=true"])
+    assert set(table(nods, "summary")["status"]) == {"COMPLETE"}
+    assert not nods.path("results/flagged/skipped").exists()
+
+
+def test_the_reference_on_the_same_associations(workflow):
+    """Every product and background, against jwst's step run on the association file itself."""
+    groups = {"MIRIFULONG": ("background", "selfcal"), "NRS1": ("selfcal", "background")}
+    for detector, roles in groups.items():
+        names = [f"jw01204001001_02101_0000{i}_{detector.lower()}_rate.fits" for i in range(3)]
+        for i, name in enumerate(names):
+            write_exposure(workflow.path("asn", name), detector, seed=i)
+        members = list(zip(names, ("science", *roles), strict=True))
+        write_association(workflow.path("asn", f"{detector}_asn.json"), (detector, members))
+    workflow.run("--quiet", "all")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for detector in groups:
+            step = BadpixSelfcalStep()
+            step.skip = False
+            science, backgrounds = step.run(str(workflow.path("asn", f"{detector}_asn.json")))
+            assert science.meta.cal_step.badpix_selfcal == "COMPLETE"
+            view = workflow.path("results/by_association", f"{detector}_asn", detector)
+            results = [p.name for p in view.glob("*_badpix_selfcal.fits")]
+            assert len(results) == 2
+            # The reference renames backgrounds after the science product: tell them by their data.
+            for model in (science, *backgrounds):
+                assert any(same_arrays(view / name, model) for name in results)
+
+
+def same_arrays(path, model):
+    with fits.open(path) as hdus:
+        return np.array_equal(hdus["DQ"].data, model.dq) and np.array_equal(
+            hdus["SCI"].data, model.data, equal_nan=True
+        )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_spec2_takes_flagged_associations(nods, monkeypatch):
+    """calwebb_spec2 subtracts the flagged background from the flagged science."""
+    for i in (1, 2):
+        write_model(nods.path(f"rate/jw01204001001_02101_0000{i}_nrs1_rate.fits"), "NRS1", i)
+    nods.run("--quiet", "all")
+    path = str(nods.path("results/associations/one_asn.json"))
+    assert LoadAsLevel2Asn.load(path)["products"][0]["name"] == "p1"
+    pipeline = Spec2Pipeline()
+    pipeline.prefetch_references = False
+    for step in pipeline.step_defs:
+        getattr(pipeline, step).skip = step != "bkg_subtract"
+
+    def assign_wcs(model):  # the real one needs reference files, which are not to be had here
+        model.meta.cal_step.assign_wcs = "COMPLETE"
+        return model
+
+    monkeypatch.setattr(pipeline.assign_wcs, "run", assign_wcs)
+    monkeypatch.chdir(nods.folder)
+    (result,) = pipeline.run(path)
+    assert result.meta.cal_step.badpix_selfcal == "COMPLETE"
+    assert result.meta.cal_step.bkg_sub == "COMPLETE"
+    flags = fits.getdata(next(nods.path("results/stacks").glob("*/flags.fits")))
+    assert np.array_equal(result.dq & OTHER_BAD_PIXEL > 0, flags > 0)
+
+
+def test_another_working_directory(nods, tmp_path_factory):
+    """Inputs and results far from each other, with spaces and brackets in the folders' names."""
+    archive = tmp_path_factory.mktemp("archive") / "my data [1] (copy)"
+    shutil.move(nods.path("rate"), archive / "rate")
+    shutil.move(nods.path("asn"), archive / "asn")
+    pattern = str(archive).replace("[", "[[]") + "/asn/*.json"
+    nods.run("--quiet", "all", associations=pattern)
+    assert len(flagged_files(nods)) == 2
+    flagged = json.loads(nods.path("results/associations/one_asn.json").read_text())
+    for member in flagged["products"][0]["members"]:
+        assert nods.path("results/associations", member["expname"]).exists()
+    assert sorted(os.listdir(archive)) == ["asn", "rate"]
+    assert set(os.listdir(nods.folder)) == {".snakemake", "logs", "results"}
+
+
+def test_a_configfile_holds_what_differs(nods):
+    nods.path("mine.yaml").write_text("associations: asn/one_asn.json\nkernel_size: 7\n")
+    nods.run("--quiet", "all", "--configfile", "mine.yaml", associations=None)
+    assert list(table(nods, "summary")["kernel_size"]) == [7]
+
+
+def test_memory_does_not_grow_with_the_number_of_exposures(workflow):
+    """pedestal and minimum hold two planes, be they of 3 exposures or of 15."""
+    plane = np.ones((1500, 1500), np.float32)
+    path = write_exposure(workflow.path("x_rate.fits"), planes={"SCI": plane})
+    peaks = []
+    watch = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    for n in (3, 15):
+        for program, inputs in (("pedestal", [path] * n), ("minimum", ["pedestal.fits"])):
+            command = [ROOT / "scripts" / f"{program}.py", *inputs, f"{program}.fits"]
+            done = subprocess.run(
+                [sys.executable, "-c", watch, sys.executable, "-Es", *command],
+                stdout=subprocess.PIPE,
+                cwd=workflow.folder,
+                check=True,
+            )
+            peaks.append(int(done.stdout.split()[-1]))
+    plane_kb = plane.nbytes / 1024
+    assert max(peaks[2:]) < max(peaks[:2]) + 0.5 * plane_kb
+    assert max(peaks) < 60_000 + 5 * plane_kb
