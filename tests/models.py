@@ -45,6 +45,8 @@ def write_model(path, detector, seed, dispaxis=True, planes=None):
         model.meta.instrument.name = "MIRI" if miri else "NIRSPEC"
         model.meta.instrument.detector = detector
         model.meta.exposure.type = "MIR_MRS" if miri else "NRS_IFU"
+        model.meta.subarray.xstart = model.meta.subarray.ystart = 1
+        model.meta.subarray.ysize, model.meta.subarray.xsize = model.data.shape
         model.meta.observation.date = "2026-10-01"
         model.meta.observation.time = "12:00:00"
         model.meta.cal_step.assign_wcs = "COMPLETE"
