@@ -194,7 +194,7 @@ def test_spec2_takes_flagged_associations(workflow, monkeypatch):
 
     monkeypatch.setattr(pipeline.assign_wcs, "run", assign_wcs)
     (result,) = pipeline.run("one_asn.json")
-    assert result.meta.cal_step.bkg_sub == "COMPLETE"
+    assert result.meta.cal_step.bkg_subtract == "COMPLETE"
     flags = fits.getdata(next(workflow.path("results/stacks").glob("*/flags.fits")))
     assert np.array_equal(result.dq & OTHER_BAD_PIXEL > 0, flags > 0)
 
