@@ -1,11 +1,12 @@
 # make run    the demo: simulate exposures, flag their bad pixels
 # make test   all tests
 # make lint   what a commit must pass
+# make bench  time the median filter against stcal's
 # Each builds the environment it needs in .venv, from the pins in envs/.
 
 PYTHON ?= python3
 
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
 
 run: .venv/run
 	.venv/bin/snakemake --cores all
@@ -23,6 +24,9 @@ lint: .venv/test
 	.venv/bin/ruff format --check
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
+
+bench: .venv/test
+	PYTHONPATH=scripts .venv/bin/python bench/stages.py
 
 clean:
 	rm -rf results logs demo/exposures .snakemake

@@ -60,7 +60,8 @@ flagged = flagged.assign(
     ]
 )
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))
-exposures_of_stack = combined.groupby("stack")["path"].unique()
+stacked = combined[combined["stack"] != _tables.SKIPPED]
+exposures_of_stack = stacked.groupby("stack")["path"].unique()
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 
