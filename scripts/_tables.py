@@ -6,11 +6,11 @@ makes a pandas table of the rows.
 """
 
 import glob
-import hashlib
 import json
 import os
 import re
 
+from _names import association_name, exposure_name, stack_name, tidy, tidy_patterns
 from _program import Fault
 
 COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
@@ -19,63 +19,7 @@ COMBINED = ("science", "background", "selfcal")
 FLAGGED = ("science", "background")
 # The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
 SKIPPED = "skipped"
-SUFFIX = re.compile(
-    r"_(rate|rateints|assign_?wcs|assignwcsstep|badpix_?selfcal(step)?|msa_?flagging)$"
-)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-
-
-def tidy(path):
-    """Return a path as the workflow writes it: relative if below the working directory."""
-    path = os.path.abspath(os.path.expanduser(path))
-    here = os.getcwd()
-    return os.path.relpath(path, here) if path.startswith(os.path.join(here, "")) else path
-
-
-def tidy_patterns(patterns):
-    """Return the config's `associations`, a pattern or a list of them, as a list of tidy ones."""
-    return [tidy(str(p)) for p in (patterns if isinstance(patterns, list) else [patterns])]
-
-
-def exposure_name(path):
-    """Return an exposure's name: its file name without ``.fits`` and without a pipeline suffix."""
-    return SUFFIX.sub("", os.path.basename(path).removesuffix(".fits"))
-
-
-def association_name(path):
-    """Return an association's name: its file name without ``.json``."""
-    return os.path.basename(path).removesuffix(".json")
-
-
-def flagged_path(stack, exposure):
-    """Return where the flagged copy of an exposure lies."""
-    return f"results/flagged/{stack}/{exposure}_badpix_selfcal.fits"
-
-
-def stack_name(exposures):
-    """
-    Name a stack after its exposures and nothing else: a readable part and a hash of their names.
-
-    Parameters
-    ----------
-    exposures : iterable of str
-        Names of exposures, in any order; one listed twice counts once.
-
-    Returns
-    -------
-    name : str
-        Such as ``jw01204_mirifulong_6exp-0f3a5b7c9d1e``.
-    """
-    names = sorted(set(exposures))
-    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
-    if len(names) == 1:
-        return f"{names[0]}-{digest}"
-    shared = os.path.commonprefix(names)  # noqa: RUF071  letter by letter is meant
-    # Cut between the parts of a name, which in archive names are program, observation, visit, ...
-    start = re.match(r"jw\d{5}(\d{3}(\d{3})?)?(?=[^_]*$)|.*(?=_)|", shared)[0] or shared
-    end = {name.rpartition("_")[2] for name in names}
-    parts = [start[:36], *(end if len(end) == 1 else ()), f"{len(names)}exp"]
-    return "_".join(filter(None, parts)) + f"-{digest}"
 
 
 def find_associations(patterns):

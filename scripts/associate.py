@@ -5,18 +5,12 @@ import json
 import os
 import shutil
 
+from _names import exposure_name, flagged_path, tidy
 from _program import parser, run, whole
-from _tables import (
-    COLUMNS,
-    FLAGGED,
-    SKIPPED,
-    flagged_path,
-    member_rows,
-    read_association,
-)
+from _tables import FLAGGED, SKIPPED, read_association
 
 
-def flagged_association(association, rows, folder):
+def flagged_association(association, stacks, folder, target):
     """
     Point an association to flagged exposures.
 
@@ -24,59 +18,62 @@ def flagged_association(association, rows, folder):
     ----------
     association : dict
         As read; it stays as it is.
-    rows : list of tuple
-        Its members table, row by row in the order of its members (`_tables.member_rows`).
+    stacks : list of str
+        The stack of each of its products.
     folder : str
-        The folder it is to be in; all paths below the working directory become relative to it.
+        Where it lies; members' paths are relative to it.
+    target : str
+        Where the new one is to lie; what is below the working directory becomes relative to it.
 
     Returns
     -------
     association : dict
         All as before, but: science and background members are the flagged ones, selfcal members
-        are gone, other members are found from `folder`, and products name their ``stack``.
+        are gone, other members are found from `target`, and products name their ``stack``.
     """
-    rows = iter(rows)
     products = []
-    for product in association["products"]:
+    for product, stack in zip(association["products"], stacks, strict=True):
         members = []
         for member in product["members"]:
-            _, _, exposure, exptype, path, stack = next(rows)
-            if exptype in FLAGGED:
-                path = flagged_path(stack, exposure)
-            if exptype != "selfcal":
-                expname = path if os.path.isabs(path) else os.path.relpath(path, folder)
+            path = tidy(os.path.join(folder, member["expname"]))
+            if is_flagged(member):
+                path = flagged_path(stack, exposure_name(path))
+            if member["exptype"].lower() != "selfcal":
+                expname = path if os.path.isabs(path) else os.path.relpath(path, target)
                 members.append({**member, "expname": expname})
         products.append({**product, "stack": stack, "members": members})
     return {**association, "products": products}
 
 
-def write_view(folder, rows):
-    """Fill `folder` with a folder per product, of relative links to all that belongs to it."""
-    for row in rows:
-        member = dict(zip(COLUMNS, row, strict=True))
-        targets = []
-        if member["exptype"] in FLAGGED:
-            targets = [flagged_path(member["stack"], member["exposure"])]
-        if member["exptype"] == "science" and member["stack"] != SKIPPED:
-            stage_files = ("minimum", "median", "flags")
-            targets += [f"results/stacks/{member['stack']}/{name}.fits" for name in stage_files]
-        place = os.path.join(folder, member["product"])
-        os.makedirs(place, exist_ok=True)
-        for target in targets:
-            link = os.path.join(place, os.path.basename(target))
-            if not os.path.lexists(link):  # an exposure may have two roles
-                os.symlink(os.path.relpath(target, place), link)
+def view(product, stack):
+    """List the files that belong to a product: its stack's and its flagged exposures."""
+    files = []
+    if stack != SKIPPED:
+        files = [f"results/stacks/{stack}/{name}.fits" for name in ("minimum", "median", "flags")]
+    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m)}
+    return [*files, *sorted(flagged_path(stack, name) for name in names)]
+
+
+def is_flagged(member):
+    """Tell whether a member's exposure is flagged."""
+    return member["exptype"].lower() in FLAGGED
 
 
 def main(arguments):
-    """Write ``associations/{name}.json`` and ``by_association/{name}``."""
-    path = arguments.association
-    rows = member_rows(path, arguments.force_single)
+    """Write ``associations/{name}.json`` and the links ``by_association/{name}``."""
+    path, output, stacks = arguments.association, arguments.output, arguments.stacks
     association = read_association(path)
     shutil.rmtree(arguments.view, ignore_errors=True)
-    write_view(arguments.view, rows)
-    flagged = flagged_association(association, rows, os.path.dirname(arguments.output))
-    with whole(arguments.output) as part, open(part, "w") as file:
+    for product, stack in zip(association["products"], stacks, strict=True):
+        folder = os.path.join(arguments.view, product["name"])
+        os.makedirs(folder)
+        for file in view(product, stack):
+            link = os.path.join(folder, os.path.basename(file))
+            os.symlink(os.path.relpath(file, folder), link)
+    flagged = flagged_association(
+        association, stacks, os.path.dirname(path), os.path.dirname(output)
+    )
+    with whole(output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(flagged, file, indent=4)
         file.write("\n")
 
@@ -86,5 +83,7 @@ if __name__ == "__main__":
     options.add_argument("association", help="the association file")
     options.add_argument("output", help="the flagged association")
     options.add_argument("view", help="folder for the links")
-    options.add_argument("--force-single", action="store_true", help="never skip a product")
+    options.add_argument(
+        "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
+    )
     run(main, options)

@@ -7,8 +7,8 @@ import fitsio
 import numpy as np
 
 from _fits import add_cards, append_image, read_science
+from _names import exposure_name
 from _program import VERSION, Fault, complain, note, parser, run, whole
-from _tables import exposure_name
 
 # Between the channels of MRS no light falls: [rows, columns], from jwst.badpix_selfcal.
 UNILLUMINATED = {

@@ -4,8 +4,9 @@
 import pandas as pd
 
 from _fits import card_value, primary_cards
+from _names import flagged_path
 from _program import parser, run, whole
-from _tables import COMBINED, flagged_path
+from _tables import COMBINED
 
 # Column of the summary: card of the flagged exposure, type.
 CARDS = {

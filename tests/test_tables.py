@@ -5,17 +5,9 @@ import json
 import pytest
 from conftest import write_association
 
+from _names import exposure_name, stack_name, tidy
 from _program import Fault
-from _tables import (
-    SKIPPED,
-    exposure_name,
-    find_associations,
-    member_rows,
-    read_association,
-    read_members,
-    stack_name,
-    tidy,
-)
+from _tables import SKIPPED, find_associations, member_rows, read_association, read_members
 from associate import flagged_association
 
 A, B, C = (f"jw01204001001_02101_0000{i}_mirifulong" for i in (1, 2, 3))
@@ -196,8 +188,8 @@ def test_flagged_association_keeps_all_but_what_changes(here):
     path = write_association("asn/x.json", ("p", members(*pairs)), note={"kept": [1, 2]})
     association = read_association(path)
     association["products"][0]["members"][1]["tweak"] = "kept"
-    flagged = flagged_association(association, member_rows(path), "results/associations")
     stack = stack_name([A, B, C])
+    flagged = flagged_association(association, [stack], "asn", "results/associations")
     assert flagged == {
         **association,
         "products": [

@@ -17,6 +17,7 @@ os.environ.update(
 )
 
 import _checks
+import _names
 import _tables
 
 # ---- config and tables, once and before any work -------------------------------------------------
@@ -56,12 +57,15 @@ combined = members[members["exptype"].isin(_tables.COMBINED)].sort_values("expos
 flagged = members[members["exptype"].isin(_tables.FLAGGED)].sort_values("exposure")
 flagged = flagged.assign(
     flagged=[
-        _tables.flagged_path(*row) for row in zip(flagged["stack"], flagged["exposure"])
+        _names.flagged_path(*row) for row in zip(flagged["stack"], flagged["exposure"])
     ]
 )
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))
 stacked = combined[combined["stack"] != _tables.SKIPPED]
 exposures_of_stack = stacked.groupby("stack")["path"].unique()
+stacks_of_association = (
+    members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
+)
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 
@@ -88,6 +92,11 @@ def exposure(wildcards):
 def association_file(wildcards):
     """Return the file of an association."""
     return association_files[wildcards.association]
+
+
+def stacks(wildcards):
+    """Return the stacks of an association's products, in their order."""
+    return list(stacks_of_association[wildcards.association])
 
 
 def flagged_exposures(wildcards):

@@ -19,7 +19,7 @@ rule members:
     params:
         code=code("members"),
         # By their patterns, as ten thousand paths do not fit a command line.
-        associations=_tables.tidy_patterns(config["associations"]),
+        associations=_names.tidy_patterns(config["associations"]),
         force_single="--force-single" if config["force_single"] else "",
     shell:
         "members.py --log {log} {params.force_single} {params.associations:q} {output}"
@@ -41,9 +41,9 @@ rule associate:
         "../../envs/environment.yaml"
     params:
         code=code("associate"),
-        force_single="--force-single" if config["force_single"] else "",
+        stacks=stacks,
     shell:
-        "associate.py --log {log} {params.force_single} {input.association:q} {output}"
+        "associate.py --log {log} {input.association:q} {output} --stacks {params.stacks}"
 
 
 rule summary:
