@@ -13,9 +13,13 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 
 
+# All that is kept is asked for, so that whatever was deleted is made again.
 rule all:
     input:
-        collect(
-            "results/associations/{association}.json", association=association_files
-        ),
+        collect(rules.minimum.output, stack=exposures_of_stack.index),
+        collect(rules.median.output, stack=exposures_of_stack.index),
+        collect(rules.threshold.output, stack=exposures_of_stack.index),
+        list(flagged_files),
+        collect(rules.associate.output, association=association_files),
+        rules.members.output,
         rules.summary.output,

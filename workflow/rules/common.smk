@@ -67,6 +67,7 @@ stacks_of_association = (
     members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
 )
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
+flagged_files = flagged["flagged"].unique()
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 
 
