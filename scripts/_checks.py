@@ -101,7 +101,7 @@ def member_faults(members, schema, made=()):
     for exposure, rows in files[files["exposure"].duplicated(keep=False)].groupby("exposure"):
         where = associations_of(combined[combined["exposure"] == exposure])
         faults.append(
-            f"{' and '.join(rows['path'])}: two files of one exposure name, members of {where}; "
+            f"{' and '.join(sorted(rows['path']))}: two files of one exposure name, members of {where}; "
             "keep one of them in the associations"
         )
     for path in files["path"]:

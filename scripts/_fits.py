@@ -237,7 +237,19 @@ def replaced(cards, new, after=b""):
     return [*others[:place], new, *others[place:]]
 
 
-def card_value(raw):
+def primary_values(path):
+    """Read the values of the primary header as texts, by keyword; no other HDU is looked at."""
+    values, last = {}, None
+    for raw in primary_cards(path)[0]:
+        keyword, text = raw[:8].decode("ascii", "replace").rstrip(), card_text(raw)
+        if keyword == "CONTINUE":
+            values[last] = values[last].removesuffix("&") + text
+        else:
+            values[keyword], last = text, keyword
+    return values
+
+
+def card_text(raw):
     """Return the value of a card (80 bytes) as text, without its quotes and comment."""
     text = raw[10:].decode("ascii", "replace")
     if text.lstrip().startswith("'"):

@@ -48,7 +48,7 @@ def stack_header(header, planes):
     -------
     header : fitsio.FITSHDR
         With the cards on which all planes agree (those without one agree with any), and the
-        exposures with their pedestals.
+        exposures with their pedestals and warnings.
     """
     header = fitsio.FITSHDR(header.records())
     agreed = {}
@@ -56,7 +56,7 @@ def stack_header(header, planes):
         for record in cards.records():
             agreed.setdefault(record["name"], []).append(record)
     for name, records in agreed.items():
-        if name != "BPXPED" and len({record["value"] for record in records}) == 1:
+        if not name.startswith("BPX") and len({record["value"] for record in records}) == 1:
             header.add_record(records[0])
     for i, (exposure, cards) in enumerate(planes, start=1):
         pedestal = cards.get("BPXPED", np.nan)
@@ -65,6 +65,8 @@ def stack_header(header, planes):
             (f"BPXE{i:04}", exposure, "exposure in the stack"),
             (f"BPXP{i:04}", pedestal, "its residual pedestal"),
         )
+        if "BPXWARN" in cards:
+            add_cards(header, (f"BPXW{i:04}", cards["BPXWARN"], "warning"))
     return header
 
 

@@ -106,11 +106,13 @@ def main(arguments):
                 )
             plane, level = subtract_pedestal(plane, header["DETECTOR"])
             if level != level:
-                doubts.append("no valid pixel between the channels, so it is left out")
+                doubts.append("left out, no valid pixel between channels")
             for doubt in doubts:
                 complain(f"pedestal: warning: {path}: {doubt}")
             note(f"{path}: pedestal {level}")
             add_cards(header, ("BPXPED", float(level), "residual pedestal that was subtracted"))
+            if doubts:
+                add_cards(header, ("BPXWARN", ", ".join(doubts), "warning"))
             append_image(output, plane, header, exposure_name(path))
 
 

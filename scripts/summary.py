@@ -3,7 +3,7 @@
 
 import pandas as pd
 
-from _fits import card_value, primary_cards
+from _fits import primary_values
 from _names import flagged_path
 from _program import parser, run, whole
 from _tables import COMBINED
@@ -48,24 +48,38 @@ def products(members):
     return table.reset_index(drop=True)
 
 
-def read_cards(path):
-    """Read the columns of CARDS from a flagged exposure's primary header, None where not there."""
-    found = {raw[:8].rstrip().decode(): raw for raw in primary_cards(path)[0]}
-    return {
-        column: card_value(found[key]) if key in found else None
-        for column, (key, _) in CARDS.items()
-    }
+def row_of(header):
+    """Return the summary's columns from a flagged exposure's header, None where it says nothing."""
+    row = {column: header.get(card) for column, (card, _) in CARDS.items()}
+    return {**row, "warnings": "; ".join(warnings_of(header)) or None}
+
+
+def warnings_of(header):
+    """List the warnings that belong to a flagged exposure."""
+    found = [
+        f"{header[card.replace('BPXW', 'BPXE')]}: {text}"
+        for card, text in header.items()
+        if card.startswith("BPXW")
+    ]
+    if header.get("BPXAXIS") == "0":
+        found.append("dispersion axis unknown, median in two dimensions")
+    if header.get("S_BPXSLF") == "SKIPPED":
+        found.append("no background or selfcal exposure, nothing flagged")
+    return found
 
 
 def main(arguments):
     """Write ``summary.csv``."""
     table = products(pd.read_csv(arguments.members, dtype="string"))
     paths = [flagged_path(*row) for row in table[["stack", "science"]].itertuples(index=False)]
-    cards = pd.DataFrame([read_cards(path) for path in paths], columns=list(CARDS))
+    cards = pd.DataFrame(
+        [row_of(primary_values(path)) for path in paths], columns=[*CARDS, "warnings"]
+    )
     for column, (_, dtype) in CARDS.items():
         # By way of numbers, as the cards are texts.
         values = cards[column] if dtype == "string" else pd.to_numeric(cards[column])
         table[column] = values.astype(dtype)
+    table["warnings"] = cards["warnings"]
     leading = ["association", "product", "science", "stack", "status"]
     with whole(arguments.output) as part:
         table[leading + [c for c in table if c not in leading]].to_csv(part, index=False)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,18 @@ class Workflow:
 
     def path(self, *parts):
         return self.folder.joinpath(*parts)
+
+
+def copy_workflow(target):
+    """Copy the workflow as a fresh clone does: new modification times."""
+    for name in ("Snakefile", "config.yaml", "workflow", "scripts", "envs", "profiles"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, target / name)
+    (target / "demo").mkdir()
+    shutil.copyfile(ROOT / "demo" / "exposures.csv", target / "demo" / "exposures.csv")
+    for path in (target / "scripts").iterdir():
+        path.chmod(0o755)
+    return target / "Snakefile"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, Workflow, write_association, write_exposure
+from conftest import ROOT, Workflow, copy_workflow, write_association, write_exposure
 
 # What runs in the folder of the fixture, whose product "alone" is skipped.
 STAGES = {"pedestal": 1, "minimum": 1, "median": 1, "threshold": 1, "write_back": 2}
@@ -19,18 +19,6 @@ def from_stage(name):
     """Return the jobs from a stage on."""
     names = list(STAGES)
     return {stage: STAGES[stage] for stage in names[names.index(name) :]} | AFTER_FLAGS
-
-
-def copy_workflow(target):
-    """Copy the workflow as a fresh clone does: new modification times."""
-    for name in ("Snakefile", "config.yaml", "workflow", "scripts", "envs", "profiles"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, target / name)
-    (target / "demo").mkdir()
-    shutil.copyfile(ROOT / "demo" / "exposures.csv", target / "demo" / "exposures.csv")
-    for path in (target / "scripts").iterdir():
-        path.chmod(0o755)
-    return target / "Snakefile"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +89,7 @@ EDITS = {
     "_checks": {},
     "simulate": {},
     "draw_flags": {},
+    "_status": {},
 }
 
 

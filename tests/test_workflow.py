@@ -90,6 +90,8 @@ def test_members_and_summary(nods):
     assert (row["flagfrac_lower"], row["flagfrac_upper"]) == (0.001, 0.01)
     assert (row["kernel_size"], row["edge_mode"], row["dispersion_axis"]) == (5, "zero", 1)
     assert (row["science"], row["n_exposures"]) == ("jw01204001001_02101_00001_nrs1", 2)
+    assert "nothing flagged" in summary.loc["alone_asn", "warnings"]
+    assert summary["warnings"].isna().sum() == 2
     assert summary.loc["alone_asn", ["n_low", "high_threshold", "kernel_size"]].isna().all()
 
 

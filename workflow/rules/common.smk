@@ -18,6 +18,7 @@ os.environ.update(
 
 import _checks
 import _names
+import _status
 import _tables
 
 # ---- config and tables, once and before any work -------------------------------------------------
@@ -141,3 +142,17 @@ def stack_memory(wildcards):
 def stack_runtime(wildcards):
     """Return the minutes that a stage may take, at 10 MB/s from a slow shared file system."""
     return int(5 + sum(stack_sizes(wildcards.stack)) / 10 / 60)
+
+
+def status_rows(dag, started):
+    """Return the rows of status.csv for the associations that a run was to make."""
+    asked = {str(path) for job in dag.jobs for path in job.output}
+    unfinished = {str(path) for job in dag.needrun_jobs() for path in job.output}
+    rows = []
+    for name in association_files:
+        if f"results/associations/{name}.json" in asked:
+            steps = _status.steps(
+                name, stacks_of_association[name], flagged_of_association[name]
+            )
+            rows.append((name, *_status.status(steps, unfinished, started)))
+    return rows

@@ -1,0 +1,20 @@
+# What is said when a run begins and ends.
+
+import time
+
+run_started = time.time()
+
+if workflow.is_main_process and (said := _status.unlock_dead_run()):
+    print(said, file=sys.stderr)
+
+
+onstart:
+    _status.remember_run()
+
+
+onsuccess:
+    print(_status.report(status_rows(workflow.dag, run_started)), file=sys.stderr)
+
+
+onerror:
+    print(_status.report(status_rows(workflow.dag, run_started)), file=sys.stderr)
