@@ -16,11 +16,14 @@ def read_schema(path):
 
 
 def complete(config, schema):
-    """Fill in the defaults of a config; read true and false, texts on snakemake's command line."""
+    """Fill in the defaults of a config; take "true" for true and 17.0 for 17."""
     for key, rule in schema["properties"].items():
         config.setdefault(key, rule["default"])
-        if rule.get("type") == "boolean":
-            config[key] = {"true": True, "false": False}.get(config[key], config[key])
+        value = config[key]
+        if rule.get("type") == "boolean" and isinstance(value, str):
+            config[key] = {"true": True, "false": False}.get(value.lower(), value)
+        if rule.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+            config[key] = int(value)
 
 
 def config_faults(config, schema):
@@ -100,17 +103,26 @@ def member_faults(members, schema, made=()):
     files = combined.drop_duplicates(["exposure", "path"])
     for exposure, rows in files[files["exposure"].duplicated(keep=False)].groupby("exposure"):
         where = associations_of(combined[combined["exposure"] == exposure])
-        faults.append(
-            f"{' and '.join(sorted(rows['path']))}: two files of one exposure name, members of {where}; "
-            "keep one of them in the associations"
-        )
+        paths = " and ".join(sorted(rows["path"]))
+        faults.append(f"{paths}: two files of one exposure name, members of {where}; keep one")
     for path in files["path"]:
-        if path not in made and not os.path.exists(path):
+        if path not in made and not os.path.isfile(path):
             where = associations_of(combined[combined["path"] == path])
             faults.append(
                 f"{path}: no such file, a member of {where}; fetch it or correct the expname"
             )
     return faults
+
+
+def member_warnings(members):
+    """Return a line for each exptype that looks like a misspelt one of those that matter."""
+    warnings = []
+    for exptype in sorted(set(members["exptype"]) - set(COMBINED)):
+        near = difflib.get_close_matches(exptype, COMBINED, 1, 0.7)
+        if near:
+            where = associations_of(members[members["exptype"] == exptype])
+            warnings.append(f"{where}: exptype {exptype} plays no part; is {near[0]} meant?")
+    return warnings
 
 
 def associations_of(members):

@@ -34,6 +34,8 @@ def opened(path):
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}; check the path and its permissions") from error
     try:
+        if os.pread(descriptor, 2, 0) == b"\x1f\x8b":
+            raise Fault(f"{path}: compressed by gzip; decompress it (gunzip)")
         # By descriptor, as cfitsio takes brackets in a name for a filter.
         with fitsio.FITS(f"/dev/fd/{descriptor}") as file:
             end = max(hdu.get_offsets()["data_end"] for hdu in file)
@@ -106,6 +108,8 @@ def read_as_float32(path):
 def read_image(path):
     """Read a stage's file: its image [ny, nx] and the header that the next stage builds on."""
     with opened(path) as file:
+        if len(file[0].get_info().get("dims", ())) != 2:
+            raise Fault(f"{path}: no image in the primary HDU; give the file of a stage")
         return file[0].read(), image_cards(file[0])
 
 
@@ -113,6 +117,7 @@ def image_cards(hdu):
     """Read an HDU's header less the cards that describe how its image is stored."""
     header = hdu.read_header()
     header.clean()
+    header.delete("COMMENT")  # cfitsio's own, which would pile up
     return header
 
 

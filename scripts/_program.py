@@ -38,6 +38,7 @@ def run(main, options, argv=None):
         os.makedirs(os.path.dirname(arguments.log) or ".", exist_ok=True)
         note.log = open(arguments.log, "w", buffering=1)  # noqa: SIM115  until the end
     try:
+        refuse_overwriting(arguments)
         main(arguments)
     except Exception as error:
         if note.log or not isinstance(error, Fault):
@@ -46,6 +47,15 @@ def run(main, options, argv=None):
         for line in text.splitlines():
             complain(f"{program}: error: {line}")
         sys.exit(1)
+
+
+def refuse_overwriting(arguments):
+    """Raise a `Fault` if a program's output is one of its inputs."""
+    output = os.path.realpath(arguments.output)
+    for name, value in vars(arguments).items():
+        for path in value if isinstance(value, list) else [value]:
+            if name != "output" and isinstance(path, str) and os.path.realpath(path) == output:
+                raise Fault(f"{path}: input and output are one file; name another output")
 
 
 def note(text):

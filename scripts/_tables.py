@@ -40,7 +40,8 @@ def find_associations(patterns):
     """
     paths, faults = {}, []
     for pattern in tidy_patterns(patterns):
-        found = sorted(glob.glob(pattern, recursive=True))
+        literal = [pattern] if os.path.isfile(pattern) else []  # brackets in it mean themselves
+        found = literal or sorted(glob.glob(pattern, recursive=True))
         if not found:
             faults.append(f"{pattern}: no association file matches; set associations in the config")
         for path in found:
@@ -74,6 +75,8 @@ def read_association(path):
     products = association.get("products") if isinstance(association, dict) else None
     if not isinstance(products, list) or not products:
         raise Fault(f"{path}: no list of products; give a Level-2 association")
+    if str(association.get("asn_type", "")).endswith("3"):
+        raise Fault(f"{path}: a Level-3 association; give Level-2 ones, of asn_type spec2")
     faults = [f"{path}: {fault}" for fault in product_faults(products)]
     if faults:
         raise Fault("\n".join(faults))

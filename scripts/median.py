@@ -205,9 +205,16 @@ if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("minimum", help="minimum.fits")
     options.add_argument("output", help="median.fits")
-    options.add_argument("--kernel-size", type=odd, default=15, help="window, odd, in pixels")
-    options.add_argument("--edge-mode", choices=list(BEYOND), default="zero", help="beyond it")
     options.add_argument(
-        "--dispersion-axis", choices=["auto", "1", "2"], default="auto", help="1: x, 2: y"
+        "--kernel-size", type=odd, default=15, help="length of the window in pixels, odd"
+    )
+    options.add_argument(
+        "--edge-mode", choices=list(BEYOND), default="zero", help="what lies beyond the image"
+    )
+    options.add_argument(
+        "--dispersion-axis",
+        choices=["auto", "1", "2"],
+        default="auto",
+        help="1: along x, 2: along y",
     )
     run(main, options)

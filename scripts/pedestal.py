@@ -131,6 +131,6 @@ def stack_cards(stack, n_exposures):
 if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
-    options.add_argument("output", help="pedestal.fits")
-    options.add_argument("--stack", default="", help="name of the stack, for the headers")
+    options.add_argument("--output", required=True, help="pedestal.fits")
+    options.add_argument("--stack", default="stack", help="name of the stack, for the headers")
     run(main, options)

@@ -17,11 +17,11 @@ from write_back import marked
 
 def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``, its arrays untouched."""
+    read_science(arguments.exposure)  # finds the faults that the other stages would
     complain(
         f"skip: warning: {arguments.exposure}: no background or selfcal exposure beside it, so "
         "nothing is flagged; add some, or set force_single"
     )
-    read_science(arguments.exposure)  # finds the faults that the other stages would
     cards = marked(
         primary_cards(arguments.exposure)[0],
         os.path.basename(arguments.output),

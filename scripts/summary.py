@@ -63,6 +63,8 @@ def warnings_of(header):
     ]
     if header.get("BPXAXIS") == "0":
         found.append("dispersion axis unknown, median in two dimensions")
+    if header.get("S_BPXSLF") == "COMPLETE" and "BPXTHHI" not in header:
+        found.append("no valid pixel in the minimum, nothing flagged")
     if header.get("S_BPXSLF") == "SKIPPED":
         found.append("no background or selfcal exposure, nothing flagged")
     return found

@@ -78,6 +78,10 @@ if __name__ == "__main__":
     options.add_argument("minimum", help="minimum.fits")
     options.add_argument("median", help="median.fits")
     options.add_argument("output", help="flags.fits")
-    options.add_argument("--flagfrac-lower", type=fraction, default=0.001, help="low end")
-    options.add_argument("--flagfrac-upper", type=fraction, default=0.001, help="high end")
+    options.add_argument(
+        "--flagfrac-lower", type=fraction, default=0.001, help="share to flag at the low end"
+    )
+    options.add_argument(
+        "--flagfrac-upper", type=fraction, default=0.001, help="share to flag at the high end"
+    )
     run(main, options)

@@ -14,6 +14,7 @@ from _fits import (
     is_stored_as,
     opened,
     primary_cards,
+    primary_values,
     read_image,
     refresh_checksums,
     replaced,
@@ -170,6 +171,12 @@ def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``."""
     flags, header = read_image(arguments.flags)
     shape = flags.shape
+    detector = primary_values(arguments.exposure).get("DETECTOR", "")
+    if detector.upper() != header.get("DETECTOR", detector).upper():
+        raise Fault(
+            f"{arguments.exposure}: of {detector}, but {arguments.flags} of {header['DETECTOR']}; "
+            "give flags of the same detector"
+        )
     filename = os.path.basename(arguments.output)
     with (
         whole(arguments.output) as part,

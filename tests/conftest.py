@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def flag(folder, exposures, outputs, **parameters):
         return [word for key in keys if key in chosen for word in chosen[key]]
 
     f = {n: os.path.join(folder, f"{n}.fits") for n in ("pedestal", "minimum", "median", "flags")}
-    program("pedestal", *exposures, f["pedestal"], "--stack", "stack")
+    program("pedestal", *exposures, "--output", f["pedestal"])
     program("minimum", f["pedestal"], f["minimum"])
     median = of("kernel_size", "edge_mode", "dispersion_axis")
     program("median", f["minimum"], f["median"], *median)
@@ -151,9 +152,12 @@ class Workflow:
         text = self.run("--dry-run", *arguments, **kw).stdout
         if "Nothing to be done" in text:
             return {}
-        table = text.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
-        counts = dict(line.split() for line in table if line.strip())
-        return {r: int(n) for r, n in counts.items() if r not in ("all", "total")}
+        rows = re.findall(
+            r"^ *([a-z_]+(?: [a-z_]+)*) +(\d+) *$", text.partition("Job stats")[2], re.M
+        )
+        counts = {rule.replace(" ", "_"): int(n) for rule, n in rows}  # the logger's own spelling
+        assert counts, text
+        return {rule: n for rule, n in counts.items() if rule not in ("all", "total")}
 
     def path(self, *parts):
         return self.folder.joinpath(*parts)

@@ -50,6 +50,25 @@ def test_yaml_takes_1e_3_for_a_text(nods):
     ]
 
 
+def test_numbers_and_truths_as_people_write_them(nods):
+    nods.path("mine.yaml").write_text("kernel_size: 15.0\nforce_single: False\n")
+    nods.run("--quiet", "all", config=["force_single=false"])
+    assert nods.jobs("--configfile", "mine.yaml") == {}
+
+
+def test_a_misspelt_role_is_warned_of(nods):
+    name = "jw01204001001_02101_00003_nrs1_rate.fits"
+    pairs = [(f"../rate/{name}", "science"), (f"../rate/{name}", "self_cal")]
+    write_association(nods.path("asn/x_asn.json"), ("p", pairs))
+    out = nods.run("--dry-run").stdout
+    assert "warning: x_asn.json: exptype self_cal plays no part; is selfcal meant?" in out
+
+
+def test_a_target_that_is_none(nods):
+    done = nods.run("--dry-run", "results/associations/oen_asn.json", check=False)
+    assert "oen_asn.json: not among the associations; correct the target" in done.stdout
+
+
 def test_no_association_matches(nods):
     (line,) = faults(nods.run("--dry-run", associations="none/*.json", check=False))
     assert line == "none/*.json: no association file matches; set associations in the config"

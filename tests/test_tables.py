@@ -118,6 +118,11 @@ def test_associations_are_found_by_glob_path_or_list(here):
     assert faults == []
 
 
+def test_a_path_with_brackets_may_be_meant_literally(here):
+    write_association("a[1].json", ("p", members((A, "science"))))
+    assert find_associations("a[1].json") == ({"a[1]": "a[1].json"}, [])
+
+
 def test_faults_of_finding(here):
     for name in ("a/1.json", "b/1.json"):
         write_association(name, ("p", members((A, "science"))))
@@ -139,6 +144,7 @@ def product(**changes):
         (b"\xff\xfe", "not JSON"),
         ([], "no list of products"),
         ({}, "no list of products"),
+        ({"asn_type": "spec3", "products": [product()]}, "a Level-3 association"),
         ({"products": []}, "no list of products"),
         ({"products": "p"}, "no list of products"),
         ({"products": [3]}, "product 1 has no name"),

@@ -47,7 +47,7 @@ def test_from_associations_to_results(nods):
     (stack,) = {p.name for p in nods.path("results/stacks").iterdir()}
     one, two, three = (f"jw01204001001_02101_0000{i}_nrs1_badpix_selfcal.fits" for i in (1, 2, 3))
     files = {
-        *("results/members.csv", "results/summary.csv"),
+        *("results/members.csv", "results/summary.csv", "results/status.csv"),
         *(f"results/stacks/{stack}/{f}.fits" for f in ("minimum", "median", "flags")),
         *(f"results/flagged/{stack}/{f}" for f in (one, two)),
         f"results/flagged/skipped/{three}",
@@ -233,7 +233,8 @@ def test_memory_does_not_grow_with_the_number_of_exposures(workflow):
     )
     for n in (3, 15):
         for program, inputs in (("pedestal", [path] * n), ("minimum", ["pedestal.fits"])):
-            command = [ROOT / "scripts" / f"{program}.py", *inputs, f"{program}.fits"]
+            output = ["--output"] * (program == "pedestal") + [f"{program}.fits"]
+            command = [ROOT / "scripts" / f"{program}.py", *inputs, *output]
             done = subprocess.run(
                 [sys.executable, "-c", watch, sys.executable, "-Es", *command],
                 stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """Flagged exposures, of all kinds of input: what changes, and that nothing else does."""
 
+import gzip
 import resource
 import subprocess
 import sys
@@ -259,7 +260,7 @@ def test_faulty_exposures(tmp_path, flags, fault, make):
     """One line that names the file, no output, no half-written output."""
     exposure = make(tmp_path / "bad_rate.fits")
     output = tmp_path / "pedestal.fits"
-    done = program("pedestal", exposure, output, "--log", tmp_path / "log", check=False)
+    done = program("pedestal", exposure, "--output", output, "--log", tmp_path / "log", check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert fault in done.stderr
@@ -283,16 +284,54 @@ def test_flags_of_another_shape(tmp_path, flags):
 
 def test_exposures_of_two_detectors(tmp_path):
     paths = [write_exposure(tmp_path / f"{d}.fits", d) for d in ("MIRIFUSHORT", "MIRIFULONG")]
-    done = program("pedestal", *paths, tmp_path / "p.fits", check=False)
+    done = program("pedestal", *paths, "--output", tmp_path / "p.fits", check=False)
     assert "DETECTOR MIRIFULONG against MIRIFUSHORT" in done.stderr
     assert not (tmp_path / "p.fits").exists()
+
+
+def test_flags_of_another_detector(tmp_path, flags):
+    exposure = write_exposure(tmp_path / "x.fits", primary={"DETECTOR": "NRS2"})
+    with fits.open(flags[0], mode="update") as hdus:
+        hdus[0].header["DETECTOR"] = "NRS1"
+    done = write_back(exposure, flags[0], check=False)
+    assert "of NRS2, but" in done.stderr
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("name", ["skip", "write_back", "pedestal"])
+def test_no_program_writes_over_its_input(tmp_path, flags, name):
+    exposure = write_exposure(tmp_path / "x.fits")
+    before = Path(exposure).read_bytes()
+    words = {
+        "skip": [exposure, f"{tmp_path}/./x.fits"],
+        "write_back": [exposure, flags[0], exposure],
+        "pedestal": [exposure, "--output", exposure],
+    }
+    done = program(name, *words[name], check=False)
+    assert done.returncode == 1
+    assert "input and output are one file" in done.stderr
+    assert Path(exposure).read_bytes() == before
+
+
+def test_gzip_is_told_from_truncated(tmp_path, flags):
+    exposure = write_exposure(tmp_path / "x.fits")
+    packed = tmp_path / "y_rate.fits"
+    packed.write_bytes(gzip.compress(Path(exposure).read_bytes()))
+    done = program("pedestal", packed, "--output", tmp_path / "p.fits", check=False)
+    assert "compressed by gzip; decompress it" in done.stderr
+
+
+def test_a_stage_takes_only_the_file_of_a_stage(tmp_path):
+    exposure = write_exposure(tmp_path / "x.fits")
+    done = program("median", exposure, tmp_path / "m.fits", check=False)
+    assert "x.fits: no image in the primary HDU" in done.stderr
 
 
 def test_exposures_of_two_gratings_are_only_warned_of(tmp_path):
     paths = [
         write_exposure(tmp_path / f"{g}.fits", primary={"GRATING": g}) for g in ("G395H", "PRISM")
     ]
-    done = program("pedestal", *paths, tmp_path / "p.fits")
+    done = program("pedestal", *paths, "--output", tmp_path / "p.fits")
     assert "warning" in done.stderr
     assert "GRATING PRISM against G395H" in done.stderr
     assert (tmp_path / "p.fits").exists()

@@ -47,6 +47,8 @@ if workflow.is_main_process:
         *faults,
         *_checks.member_faults(members, members_schema, made),
     ]
+    for warning in _checks.member_warnings(members):
+        print(f"warning: {warning}", file=sys.stderr)
 if faults:
     raise WorkflowError(*faults)
 
@@ -93,7 +95,12 @@ def exposure(wildcards):
 
 def association_file(wildcards):
     """Return the file of an association."""
-    return association_files[wildcards.association]
+    try:
+        return association_files[wildcards.association]
+    except KeyError:
+        raise WorkflowError(
+            f"{wildcards.association}.json: not among the associations; correct the target"
+        )
 
 
 def stacks(wildcards):
