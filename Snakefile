@@ -11,6 +11,7 @@ include: "workflow/rules/demo.smk"
 include: "workflow/rules/selfcal.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/tools.smk"
 include: "workflow/rules/status.smk"
 
 

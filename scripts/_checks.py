@@ -22,7 +22,7 @@ def complete(config, schema):
         value = config[key]
         if rule.get("type") == "boolean" and isinstance(value, str):
             config[key] = {"true": True, "false": False}.get(value.lower(), value)
-        if rule.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        if rule.get("type") != "number" and isinstance(value, float) and value.is_integer():
             config[key] = int(value)
 
 
@@ -42,7 +42,7 @@ def config_faults(config, schema):
             near = difflib.get_close_matches(key, schema["properties"], 1, 0.5)
             known = near or sorted(schema["properties"])
             faults.append(f"config: unknown key {key}; known is {', '.join(known)}")
-        elif not jsonschema.Draft202012Validator(rule).is_valid(value):
+        elif value != value or not jsonschema.Draft202012Validator(rule).is_valid(value):
             faults.append(f"config: {key}: {value!r} is not {wanted(rule)}; {remedy(rule, value)}")
     return faults
 

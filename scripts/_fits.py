@@ -6,6 +6,7 @@ imported only for images that are stored scaled, compressed or in another type.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 
@@ -40,10 +41,9 @@ def opened(path):
         with fitsio.FITS(f"/dev/fd/{descriptor}") as file:
             end = max(hdu.get_offsets()["data_end"] for hdu in file)
             size = os.fstat(descriptor).st_size
-            if size < end:
-                raise Fault(
-                    f"{path}: truncated, {size} bytes of {end}; fetch or make the file again"
-                )
+            # cfitsio takes a header that breaks off for the end of the file.
+            if size < end or os.pread(descriptor, 8, end) == b"XTENSION":
+                raise Fault(f"{path}: truncated after {size} bytes; fetch or make the file again")
             yield file
     except OSError as error:
         first = str(error).splitlines()[0]
@@ -58,9 +58,14 @@ STORED = {"f4": {(-32, -32)}, "u4": {(32, 40), (32, 32)}}
 
 def is_stored_as(hdu, dtype):
     """Tell whether an image HDU holds float32 ("f4") or uint32 ("u4") as it is: not compressed."""
-    info = hdu.get_info()
-    types = (info["img_type"], info["img_equiv_type"])
-    return not info["is_compressed_image"] and types in STORED[dtype]
+    info, header = hdu.get_info(), hdu.read_header()
+    if (
+        info["is_compressed_image"]
+        or (info["img_type"], info["img_equiv_type"]) not in STORED[dtype]
+    ):
+        return False
+    # Of float32 those types do not tell whether it is scaled.
+    return dtype == "u4" or (header.get("BSCALE", 1) == 1 and header.get("BZERO", 0) == 0)
 
 
 def read_science(path):
@@ -88,7 +93,7 @@ def read_science(path):
         if "SCI" not in file:
             raise Fault(f"{path}: no SCI extension; give a rate or assign_wcs exposure")
         hdu = file["SCI"]
-        shape = hdu.get_info().get("dims", [])
+        shape = hdu.get_info().get("dims", ())
         if len(shape) != 2:
             raise Fault(
                 f"{path}: SCI has {len(shape)} dimensions, not 2; give a rate file, not rateints"
@@ -99,10 +104,22 @@ def read_science(path):
 
 def read_as_float32(path):
     """Read a scaled, compressed or otherwise typed SCI as stdatamodels does: by astropy."""
+    with opened_by_astropy(path) as hdus:
+        return np.asarray(hdus["SCI"].data, dtype=np.float32)
+
+
+@contextlib.contextmanager
+def opened_by_astropy(path):
+    """Open a FITS file by astropy, which is slow to import; any fault of it names the file."""
     from astropy.io import fits
 
-    with fits.open(path) as hdus:
-        return np.asarray(hdus["SCI"].data, dtype=np.float32)
+    try:
+        with fits.open(path) as hdus:
+            yield hdus
+    except Exception as error:
+        if getattr(error, "errno", None):  # of the system: a full disk where the copy goes
+            raise
+        raise Fault(f"{path}: not readable ({error}); fetch or make the file again") from error
 
 
 def read_image(path):
@@ -121,9 +138,19 @@ def image_cards(hdu):
     return header
 
 
+@contextlib.contextmanager
+def created(path):
+    """Open a new FITS file for writing; it takes its name when all of it is written."""
+    with whole(path) as part:
+        with fitsio.FITS(part, "rw", clobber=True) as file:
+            yield file
+        if os.path.getsize(part) % BLOCK:  # fitsio does not tell when closing it fails
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def write_image(path, image, header):
     """Write a stage's file: one image [ny, nx] in the primary HDU, `header` carried on."""
-    with whole(path) as part, fitsio.FITS(part, "rw", clobber=True) as file:
+    with created(path) as file:
         append_image(file, image, header)
 
 

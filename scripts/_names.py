@@ -59,4 +59,5 @@ def stack_name(exposures):
     start = re.match(r"jw\d{5}(\d{3}(\d{3})?)?(?=[^_]*$)|.*(?=_)|", shared)[0] or shared
     end = {name.rpartition("_")[2] for name in names}
     parts = [start[:36], *(end if len(end) == 1 else ()), f"{len(names)}exp"]
-    return "_".join(filter(None, parts)) + f"-{digest}"
+    readable = "_".join(filter(None, parts)).lstrip("_-.+")  # no option, no hidden file
+    return f"{readable}-{digest}"

@@ -33,11 +33,12 @@ def run(main, options, argv=None):
     arguments = options.parse_args(argv)
     program = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     # So that half-written files are removed when the scheduler ends a job.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if arguments.log:
-        os.makedirs(os.path.dirname(arguments.log) or ".", exist_ok=True)
-        note.log = open(arguments.log, "w", buffering=1)  # noqa: SIM115  until the end
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
+        if arguments.log:
+            os.makedirs(os.path.dirname(arguments.log) or ".", exist_ok=True)
+            note.log = open(arguments.log, "w", buffering=1)  # noqa: SIM115  until the end
         refuse_overwriting(arguments)
         main(arguments)
     except Exception as error:
@@ -51,7 +52,7 @@ def run(main, options, argv=None):
 
 def refuse_overwriting(arguments):
     """Raise a `Fault` if a program's output is one of its inputs."""
-    output = os.path.realpath(arguments.output)
+    output = os.path.realpath(getattr(arguments, "output", os.devnull))
     for name, value in vars(arguments).items():
         for path in value if isinstance(value, list) else [value]:
             if name != "output" and isinstance(path, str) and os.path.realpath(path) == output:
@@ -96,7 +97,7 @@ def whole(path):
             f"{path}: cannot be written ({reason}); make room or allow it, then run again"
         ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.remove(part)
 
 

@@ -91,6 +91,8 @@ def report(rows, path="results/status.csv", most=20):
     text : str
         Lines for the user.
     """
+    if not rows:
+        return "no association was asked for"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")

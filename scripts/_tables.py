@@ -20,6 +20,7 @@ FLAGGED = ("science", "background")
 # The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
 SKIPPED = "skipped"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+LONGEST = 48  # of an exposure's name: with the suffix it must fit a FITS card
 
 
 def find_associations(patterns):
@@ -70,7 +71,7 @@ def read_association(path):
             association = json.load(file)
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}; check the path and its permissions") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Fault(f"{path}: not JSON ({error}); make the association again") from error
     products = association.get("products") if isinstance(association, dict) else None
     if not isinstance(products, list) or not products:
@@ -112,10 +113,17 @@ def product_faults(products):
             )
         for member in members:
             name_of_file = exposure_name(member["expname"])
-            if member["exptype"].lower() in COMBINED and not NAME.fullmatch(name_of_file):
+            if not member["expname"].isprintable() or set("{}") & set(member["expname"]):
+                faults.append(
+                    f"product {name}: expname {json.dumps(member['expname'])} holds a brace or "
+                    "what cannot be printed; rename the file or folder"
+                )
+            elif member["exptype"].lower() in COMBINED and (
+                not NAME.fullmatch(name_of_file) or len(name_of_file) > LONGEST
+            ):
                 faults.append(
                     f"product {name}: {member['expname']}: file names may hold letters, digits, "
-                    "and . _ + -; rename the file"
+                    f"and . _ + -, {LONGEST} of them without the suffix; rename the file"
                 )
     return faults
 
@@ -148,7 +156,7 @@ def member_rows(path, force_single=False):
     Fault
         If the file is at fault (`read_association`).
     """
-    folder = os.path.dirname(path)
+    folder = os.path.realpath(os.path.dirname(path))  # where `..` is that of the file
     rows = []
     for product in read_association(path)["products"]:
         members = [

@@ -35,14 +35,22 @@ def flagged_association(association, stacks, folder, target):
     for product, stack in zip(association["products"], stacks, strict=True):
         members = []
         for member in product["members"]:
-            path = tidy(os.path.join(folder, member["expname"]))
+            path = tidy(os.path.join(os.path.realpath(folder), member["expname"]))
             if is_flagged(member):
                 path = flagged_path(stack, exposure_name(path))
             if member["exptype"].lower() != "selfcal":
-                expname = path if os.path.isabs(path) else os.path.relpath(path, target)
-                members.append({**member, "expname": expname})
+                members.append({**member, "expname": seen_from(target, path)})
         products.append({**product, "stack": stack, "members": members})
     return {**association, "products": products}
+
+
+def seen_from(folder, path):
+    """Return a path as it is found from a folder: relative if below the working directory."""
+    if os.path.isabs(path):
+        return path
+    # By their real places, as `results` may be a link to another disk.
+    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return os.path.relpath(real, os.path.realpath(folder))
 
 
 def view(product, stack):

@@ -172,7 +172,7 @@ def dispersion_axis(header, wanted="auto"):
         return int(wanted)
     axis = header.get("DISPAXIS")
     if axis is None:
-        return DISPERSION_AXIS.get(header.get("EXP_TYPE"))
+        return DISPERSION_AXIS.get((header.get("EXP_TYPE") or "").upper())
     if axis not in (1, 2):
         raise ValueError(f"DISPAXIS {axis} is neither 1 nor 2")
     return axis

@@ -5,7 +5,7 @@ import fitsio
 import numpy as np
 
 from _fits import add_cards, image_cards, opened, write_image
-from _program import parser, run
+from _program import Fault, parser, run
 
 
 def minimum(planes):
@@ -73,6 +73,8 @@ def stack_header(header, planes):
 def main(arguments):
     """Write ``minimum.fits``, one plane in memory at a time."""
     with opened(arguments.pedestal) as file:
+        if len(file) < 2:
+            raise Fault(f"{arguments.pedestal}: no planes; give the file of the stage pedestal")
         lowest = minimum(hdu.read() for hdu in file[1:])
         planes = [(hdu.get_extname(), image_cards(hdu)) for hdu in file[1:]]
         header = stack_header(image_cards(file[0]), planes)

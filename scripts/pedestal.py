@@ -6,9 +6,9 @@ import warnings
 import fitsio
 import numpy as np
 
-from _fits import add_cards, append_image, read_science
+from _fits import add_cards, append_image, created, read_science
 from _names import exposure_name
-from _program import VERSION, Fault, complain, note, parser, run, whole
+from _program import VERSION, Fault, complain, note, parser, run
 
 # Between the channels of MRS no light falls: [rows, columns], from jwst.badpix_selfcal.
 UNILLUMINATED = {
@@ -65,44 +65,58 @@ def stack_header(path, primary, science):
     found = {r["name"]: r for r in [*science.records(), *primary.records()]}
     if not (found.get("DETECTOR") or {}).get("value"):
         raise Fault(f"{path}: no DETECTOR in the primary header; give a JWST exposure")
-    keys = (*MUST_AGREE, *SHOULD_AGREE, *ALSO_KEPT)
-    return fitsio.FITSHDR([found[k] for k in keys if k in found and found[k]["value"] is not None])
+    header = fitsio.FITSHDR()
+    for key in (*MUST_AGREE, *SHOULD_AGREE, *ALSO_KEPT):
+        value = found[key]["value"] if key in found else None
+        if value is not None:
+            # The reference takes DETECTOR in either case.
+            value = value.upper() if isinstance(value, str) and key in MUST_AGREE else value
+            header.add_record({"name": key, "value": value, "comment": found[key]["comment"]})
+    return header
 
 
-def disagreements(header, shape, other, other_shape):
+def disagreements(header, shape, seen):
     """
-    Compare an exposure with another of its stack.
+    Compare an exposure with those of its stack that came before.
+
+    Parameters
+    ----------
+    header : mapping
+        Its cards.
+    shape : tuple of int
+        [ny, nx] of its SCI.
+    seen : dict
+        The first value of each card, and of the shape, in the stack; what is new is added.
 
     Returns
     -------
     faults, doubts : list of str
         What forbids to combine them, and what only makes it doubtful.
     """
-    faults = [] if shape == other_shape else [f"shape {shape} against {other_shape}"]
-    doubts = []
+    faults, doubts = [], []
+    if shape != seen.setdefault("shape", shape):
+        faults.append(f"shape {shape} against {seen['shape']}")
     for found, keys in ((faults, MUST_AGREE), (doubts, SHOULD_AGREE)):
         for key in keys:
-            mine, others = header.get(key), other.get(key)
             # A header without DISPAXIS (before assign_wcs) agrees with any.
-            if None not in (mine, others) and str(mine).upper() != str(others).upper():
-                found.append(f"{key} {mine} against {others}")
+            if key in header and header[key] != seen.setdefault(key, header[key]):
+                found.append(f"{key} {header[key]} against {seen[key]}")
     return faults, doubts
 
 
 def main(arguments):
     """Write ``pedestal.fits``, one exposure in memory at a time."""
-    first = None
-    with whole(arguments.output) as part, fitsio.FITS(part, "rw", clobber=True) as output:
+    seen = {}
+    with created(arguments.output) as output:
         output.write(None, header=stack_cards(arguments.stack, len(arguments.exposures)))
         for path in arguments.exposures:
             plane, primary, science = read_science(path)
             header = stack_header(path, primary, science)
-            first = first or (path, header, plane.shape)
-            faults, doubts = disagreements(header, plane.shape, *first[1:])
+            faults, doubts = disagreements(header, plane.shape, seen)
             if faults:
                 raise Fault(
-                    f"{path}: {', '.join(faults)} of {first[0]}; "
-                    "take the one that does not belong out of the association"
+                    f"{path}: {', '.join(faults)} of the exposures before it in the stack; "
+                    "take those that do not belong out of the association"
                 )
             plane, level = subtract_pedestal(plane, header["DETECTOR"])
             if level != level:

@@ -63,7 +63,7 @@ def warnings_of(header):
     ]
     if header.get("BPXAXIS") == "0":
         found.append("dispersion axis unknown, median in two dimensions")
-    if header.get("S_BPXSLF") == "COMPLETE" and "BPXTHHI" not in header:
+    if header.get("S_BPXSLF") == "COMPLETE" and not {"BPXTHLO", "BPXTHHI"} & set(header):
         found.append("no valid pixel in the minimum, nothing flagged")
     if header.get("S_BPXSLF") == "SKIPPED":
         found.append("no background or selfcal exposure, nothing flagged")
@@ -72,7 +72,7 @@ def warnings_of(header):
 
 def main(arguments):
     """Write ``summary.csv``."""
-    table = products(pd.read_csv(arguments.members, dtype="string"))
+    table = products(pd.read_csv(arguments.members, dtype="string", keep_default_na=False))
     paths = [flagged_path(*row) for row in table[["stack", "science"]].itertuples(index=False)]
     cards = pd.DataFrame(
         [row_of(primary_values(path)) for path in paths], columns=[*CARDS, "warnings"]

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import tempfile
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from _fits import (
     history,
     is_stored_as,
     opened,
+    opened_by_astropy,
     primary_cards,
     primary_values,
     read_image,
@@ -20,7 +20,7 @@ from _fits import (
     replaced,
     split_cards,
 )
-from _program import VERSION, Fault, note, parser, run, whole
+from _program import VERSION, Fault, complain, note, parser, run, whole
 
 DO_NOT_USE = 1
 OTHER_BAD_PIXEL = 1 << 30
@@ -113,10 +113,10 @@ def plane_offsets(path, shape):
                 in_place &= name not in ("ERR", "DQ")
                 continue
             info = file[name].get_info()
-            if tuple(info["dims"]) != shape:
+            if tuple(info.get("dims", ())) != shape:
                 raise Fault(
-                    f"{path}: {name} has shape {tuple(info['dims'])}, the flags have {shape}; "
-                    "take the exposure out of the association"
+                    f"{path}: {name} has shape {tuple(info.get('dims', ()))}, the flags have "
+                    f"{shape}; take the exposure out of the association"
                 )
             in_place &= is_stored_as(file[name], "u4" if name == "DQ" else "f4")
             offsets[name] = info["data_start"]
@@ -132,11 +132,11 @@ def write_plain(path, target):
     """
     from astropy.io import fits  # slow to import, rarely needed
 
-    with fits.open(path) as hdus:
+    with opened_by_astropy(path) as hdus:
         plain = fits.HDUList()
         for hdu in hdus:
-            if hdu.name in (*BLANKED, "DQ"):
-                dtype = np.uint32 if hdu.name == "DQ" else np.float32
+            if hdu.name.upper() in (*BLANKED, "DQ"):
+                dtype = np.uint32 if hdu.name.upper() == "DQ" else np.float32
                 header = hdu.header.copy(strip=True)
                 header.remove("BLANK", ignore_missing=True)
                 hdu = fits.ImageHDU(hdu.data.astype(dtype), header, name=hdu.name)
@@ -150,16 +150,19 @@ def write_plain(path, target):
 
 
 @contextlib.contextmanager
-def flaggable(path, shape, folder):
-    """Yield an exposure, or a plain copy of it in `folder`, and its `plane_offsets`."""
+def flaggable(path, shape, copy):
+    """Yield an exposure, or a plain copy of it named `copy`, and its `plane_offsets`."""
     offsets = plane_offsets(path, shape)
     if offsets:
         yield path, offsets
         return
-    note(f"{path}: not stored as plain float32 and uint32 planes, so it is rewritten")
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part") as plain:
-        write_plain(path, plain.name)
-        yield plain.name, plane_offsets(plain.name, shape)
+    try:
+        write_plain(path, copy)
+        complain(f"write_back: warning: {path}: DQ or ERR missing, or planes not plain; rewritten")
+        yield copy, plane_offsets(copy, shape)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(copy)
 
 
 def window(path, offset, dtype, shape, mode="r+"):
@@ -171,17 +174,17 @@ def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``."""
     flags, header = read_image(arguments.flags)
     shape = flags.shape
-    detector = primary_values(arguments.exposure).get("DETECTOR", "")
-    if detector.upper() != header.get("DETECTOR", detector).upper():
-        raise Fault(
-            f"{arguments.exposure}: of {detector}, but {arguments.flags} of {header['DETECTOR']}; "
-            "give flags of the same detector"
-        )
     filename = os.path.basename(arguments.output)
     with (
         whole(arguments.output) as part,
-        flaggable(arguments.exposure, shape, os.path.dirname(part)) as (source, offsets),
+        flaggable(arguments.exposure, shape, f"{part}.part") as (source, offsets),
     ):
+        detector = primary_values(source).get("DETECTOR", "")
+        if detector.upper() != header.get("DETECTOR", detector).upper():
+            raise Fault(
+                f"{arguments.exposure}: of {detector}, but {arguments.flags} of "
+                f"{header['DETECTOR']}; give flags of the same detector"
+            )
         # DQ is stored as signed, offset by 2**31; that changes no bit but the highest.
         n_new = count_new(flags, window(source, offsets["DQ"], ">u4", shape, "r"))
         cards = marked(

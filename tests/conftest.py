@@ -135,8 +135,8 @@ class Workflow:
             [
                 *(sys.executable, "-m", "snakemake", "--cores", "2"),
                 *("--snakefile", snakefile or ROOT / "Snakefile", "--directory", self.folder),
-                *arguments,
                 *(["--config", *config] if config else []),
+                *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -31,6 +31,8 @@ def faults(done):
         ("flagfrac_lower=few", "config: flagfrac_lower: 'few' is not a number from 0 to 0.5"),
         ("edge_mode=none", "config: edge_mode: 'none' is not one of zero, shrink"),
         ("dispersion_axis=3", "config: dispersion_axis: 3 is not one of auto, 1, 2"),
+        ("kernel_size=nan", "config: kernel_size: nan is not"),
+        ("flagfrac_upper=nan", "config: flagfrac_upper: nan is not a number from 0 to 0.5"),
         ("force_single=maybe", "config: force_single: 'maybe' is not true or false"),
     ],
 )

@@ -90,6 +90,8 @@ EDITS = {
     "simulate": {},
     "draw_flags": {},
     "_status": {},
+    "plan": {},
+    "prune": {},
 }
 
 

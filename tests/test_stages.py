@@ -224,14 +224,17 @@ def test_an_exposure_without_valid_unilluminated_pixels_drops_out():
 
 
 def test_exposures_that_do_not_belong_together():
-    header = {"DETECTOR": "NRS1", "EXP_TYPE": "NRS_IFU", "DISPAXIS": 1, "GRATING": "G395H"}
-    assert disagreements(header, (4, 4), {**header, "DISPAXIS": None}, (4, 4)) == ([], [])
-    faults, _ = disagreements(header, (4, 4), {**header, "DETECTOR": "NRS2"}, (4, 5))
-    assert faults == ["shape (4, 4) against (4, 5)", "DETECTOR NRS1 against NRS2"]
-    faults, doubts = disagreements(header, (4, 4), {**header, "GRATING": "PRISM"}, (4, 4))
-    assert (faults, doubts) == ([], ["GRATING G395H against PRISM"])
-    faults, _ = disagreements(header, (4, 4), {**header, "DISPAXIS": 2}, (4, 4))
-    assert faults == ["DISPAXIS 1 against 2"]
+    header = {"DETECTOR": "NRS1", "EXP_TYPE": "NRS_IFU", "GRATING": "G395H"}
+    seen = {}
+    assert disagreements(header, (4, 4), seen) == ([], [])
+    assert disagreements({**header, "DISPAXIS": 1}, (4, 4), seen) == ([], [])
+    faults, doubts = disagreements({**header, "DETECTOR": "NRS2"}, (4, 5), seen)
+    assert faults == ["shape (4, 5) against (4, 4)", "DETECTOR NRS2 against NRS1"]
+    faults, doubts = disagreements({**header, "GRATING": "PRISM"}, (4, 4), seen)
+    assert (faults, doubts) == ([], ["GRATING PRISM against G395H"])
+    # Not only against the first, which does not say.
+    faults, _ = disagreements({**header, "DISPAXIS": 2}, (4, 4), seen)
+    assert faults == ["DISPAXIS 2 against 1"]
 
 
 @pytest.fixture

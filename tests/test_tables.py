@@ -85,6 +85,20 @@ def test_stack_names_depend_on_the_exposures_alone():
     assert stack_name(["a", "b"]).startswith("2exp-")
 
 
+def test_stack_names_are_file_names_and_no_options():
+    for names in (["a_-x", "b_-x"], [".a", ".b"], ["-", "--"], ["a" * 48, "a" * 47 + "b"]):
+        name = stack_name(names)
+        assert name[0].isalnum()
+        assert len(name) <= 68
+
+
+def test_a_linked_folder_is_where_it_really_is(here):
+    """As the kernel has it: `..` leads to the parent of the folder that the link points to."""
+    write_association("store/asn/x.json", ("p", [(f"../rate/{A}_rate.fits", "science")]))
+    (here / "asn").symlink_to("store/asn")
+    assert member_rows("asn/x.json")[0][4] == f"store/rate/{A}_rate.fits"
+
+
 def test_one_stack_for_products_of_the_same_exposures(here):
     one = write_association("1.json", ("p", members((A, "science"), (B, "background"))))
     two = write_association(
@@ -168,6 +182,19 @@ def product(**changes):
             {"products": [product(members=[{"expname": "a b.fits", "exptype": "science"}])]},
             "a b.fits: file names may hold",
         ),
+        (
+            {"products": [product(members=[{"expname": "a" * 49, "exptype": "science"}])]},
+            "48 of them",
+        ),
+        (
+            {"products": [product(members=[{"expname": "a{b}/c.fits", "exptype": "science"}])]},
+            "holds a brace",
+        ),
+        (
+            {"products": [product(members=[{"expname": "\ud800/c.fits", "exptype": "science"}])]},
+            "cannot be printed",
+        ),
+        ("[" * 100_000, "not JSON"),
     ],
 )
 def test_faulty_associations(here, content, fault):

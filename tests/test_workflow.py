@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 
 import numpy as np
@@ -216,6 +217,68 @@ def test_another_working_directory(nods, tmp_path_factory):
     assert set(os.listdir(nods.folder)) == {".snakemake", "logs", "results"}
 
 
+def test_results_on_another_disk(nods, tmp_path_factory):
+    """`results` may be a link; members that lie elsewhere are found all the same."""
+    disk = tmp_path_factory.mktemp("disk") / "deep" / "down"
+    disk.mkdir(parents=True)
+    nods.path("results").symlink_to(disk)
+    nods.path("rate/leak.fits").touch()
+    pairs = [(f"../rate/jw01204001001_02101_0000{i}_nrs1_rate.fits", role)
+             for i, role in ((1, "science"), (2, "background"))]  # fmt: skip
+    write_association(
+        nods.path("asn/one_asn.json"), ("NA", [*pairs, ("../rate/leak.fits", "imprint")])
+    )
+    nods.run("--quiet", "all")
+    flagged = json.loads((disk / "associations/one_asn.json").read_text())
+    for member in flagged["products"][0]["members"]:
+        assert (disk / "associations" / member["expname"]).exists()
+    # A product may be called NA, which pandas would take for nothing.
+    assert "one_asn,NA," in (disk / "summary.csv").read_text()
+
+
+def test_prune_lists_and_on_a_second_word_deletes(nods):
+    nods.run("--quiet", "all")
+    nods.run("--quiet", "all", "--", "figures")
+    nods.path("asn/two_asn.json").unlink()
+    pairs = [("../rate/jw01204001001_02101_00001_nrs1_rate.fits", "science")]
+    write_association(nods.path("asn/one_asn.json"), ("p1", pairs))
+    kept = {"results/flagged/skipped/jw01204001001_02101_00003_nrs1_badpix_selfcal.fits"}
+    out = nods.run("--", "prune").stdout
+    left = {line for line in out.splitlines() if line.startswith("results/")}
+    (stack,) = (p.name for p in nods.path("results/stacks").iterdir())
+    assert left == {
+        "results/associations/two_asn.json",
+        "results/by_association/two_asn",
+        f"results/stacks/{stack}",
+        f"results/figures/{stack}",
+        *(f"results/flagged/{stack}/jw01204001001_02101_0000{i}_nrs1_badpix_selfcal.fits"
+          for i in (1, 2)),
+    }  # fmt: skip
+    assert all(nods.path(path).exists() for path in left | kept)
+    nods.run("--", "prune_delete")
+    assert not any(nods.path(path).exists() for path in left)
+    assert all(nods.path(path).exists() for path in kept)
+    assert not nods.path("results/flagged", stack).exists()
+    assert "\n0 results" in nods.run("--", "prune").stdout
+
+
+def test_plan_says_what_a_run_makes(nods):
+    out = nods.run("--", "plan").stdout
+    assert "products:  3, in 3 associations" in out
+    assert "jobs:      12 (" in out
+    size = nods.path("rate/jw01204001001_02101_00001_nrs1_rate.fits").stat().st_size
+    pixels = 48 * 64
+    expected = 3 * size + 9 * pixels + 2 * 4 * pixels
+    assert f"space:     {expected / 1e6:.0f} MB more" in out
+    assert not nods.path("results").exists()
+    nods.run("--quiet", "all")
+    found = [p for p in nods.path("results").rglob("*.fits") if not p.is_symlink()]
+    assert len(found) == 3 + 3
+    assert "jobs:      0 ()" in nods.run("--", "plan").stdout
+    changed = nods.run("--", "plan", config=["flagfrac_upper=0.01"]).stdout
+    assert "jobs:      6 (" in changed
+
+
 def test_a_configfile_holds_what_differs(nods):
     nods.path("mine.yaml").write_text("associations: asn/one_asn.json\nkernel_size: 7\n")
     nods.run("--quiet", "all", "--configfile", "mine.yaml", associations=None)
@@ -245,3 +308,28 @@ def test_memory_does_not_grow_with_the_number_of_exposures(workflow):
     plane_kb = plane.nbytes / 1024
     assert max(peaks[2:]) < max(peaks[:2]) + 0.5 * plane_kb
     assert max(peaks) < 60_000 + 5 * plane_kb
+
+
+@pytest.mark.parametrize("scheduler", ["greedy", "ilp"])
+def test_temporary_files_do_not_pile_up(workflow, scheduler):
+    """A stack is finished before the next begins, so few of 24 pedestal.fits exist at a time."""
+    first = write_exposure(workflow.path("e0_rate.fits"))
+    for i in range(24):
+        if i:
+            os.link(first, workflow.path(f"e{i}_rate.fits"))
+        pairs = [(f"e{i}_rate.fits", "science"), (f"e{i}_rate.fits", "selfcal")]
+        write_association(workflow.path(f"e{i}_asn.json"), (f"p{i}", pairs))
+    running = threading.Event()
+    counts = []
+
+    def watch():
+        while not running.wait(0.02):
+            counts.append(len(list(workflow.folder.glob("results/stacks/*/pedestal.fits"))))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    workflow.run("--quiet", "all", "--scheduler", scheduler, associations="e*_asn.json")
+    running.set()
+    watcher.join()
+    assert len(flagged_files(workflow)) == 24
+    assert 1 <= max(counts) <= 4

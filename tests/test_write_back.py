@@ -176,6 +176,33 @@ def test_scaled_planes_come_out_plain(tmp_path, flags):
         assert hdus["SCI"].header["DISPAXIS"] == science["DISPAXIS"]
 
 
+def test_scaled_floats_come_out_plain(tmp_path, flags):
+    """Of float32 with BSCALE the type does not tell that it is scaled."""
+    path, bad = flags
+    planes = planes_of(SHAPE)
+    exposure = write_exposure(tmp_path / "x.fits", planes=planes)
+    with fitsio.FITS(exposure, "rw") as file:
+        file["SCI"].write_key("BSCALE", 0.1)
+        file["SCI"].write_key("BZERO", 0.3)
+    with fits.open(exposure) as hdus:
+        planes["SCI"] = hdus["SCI"].data.astype(np.float32)
+    check_flagged(write_back(exposure, path), bad, planes)
+    program("pedestal", exposure, "--output", tmp_path / "p.fits")
+    plane = fits.getdata(tmp_path / "p.fits", 1)
+    assert np.array_equal(plane, planes["SCI"], equal_nan=True)
+
+
+def test_names_of_planes_in_lower_case(tmp_path, flags):
+    path, bad = flags
+    planes = planes_of(SHAPE)
+    exposure = write_exposure(tmp_path / "x.fits", planes=planes | {"SCI": planes["SCI"] * 1.0})
+    with fits.open(exposure) as hdus:
+        hdus["SCI"].data = hdus["SCI"].data.astype(np.float64)
+        hdus["SCI"].header["EXTNAME"] = "sci"
+        hdus.writeto(tmp_path / "y.fits")
+    check_flagged(write_back(tmp_path / "y.fits", path), bad, planes)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.int16])
 def test_other_types_come_out_plain(tmp_path, flags, dtype):
     path, bad = flags
@@ -243,12 +270,38 @@ def truncated(path, n):
     return path
 
 
+def cut_in_header(path, name):
+    """Cut a file within the header of a plane, where cfitsio sees no fault but a shorter file."""
+    with fits.open(path) as hdus:
+        place = hdus[name].fileinfo()["hdrLoc"] + 720
+    Path(path).write_bytes(Path(path).read_bytes()[:place])
+    return path
+
+
+def corrupted(path):
+    """Spoil the compressed pixels of SCI."""
+    plane = np.random.default_rng(0).normal(size=SHAPE).astype("f4")
+    cards = fits.Header({"DETECTOR": "NRS1"})
+    sci = fits.CompImageHDU(plane, name="SCI", compression_type="GZIP_1", quantize_level=0)
+    fits.HDUList([fits.PrimaryHDU(header=cards), sci]).writeto(path)
+    with fits.open(path, disable_image_compression=True) as hdus:
+        info = hdus[1].fileinfo()
+        place = info["datLoc"] + hdus[1].header["NAXIS1"] * hdus[1].header["NAXIS2"]
+    content = bytearray(Path(path).read_bytes())
+    content[place : place + 2000] = bytes(2000)
+    Path(path).write_bytes(content)
+    return path
+
+
 @pytest.mark.parametrize(
     ("fault", "make"),
     [
         ("No such file", lambda p: p),
         ("truncated", lambda p: truncated(write_exposure(p), 3)),
         ("truncated", lambda p: truncated(write_exposure(p), 30000)),
+        ("truncated", lambda p: cut_in_header(write_exposure(p), "DQ")),
+        ("truncated", lambda p: cut_in_header(write_exposure(p), "VAR_FLAT")),
+        ("not readable", corrupted),
         ("no SCI", lambda p: write_exposure(p, planes={"SCI2": np.ones(SHAPE, np.float32)},
                                             science={"BUNIT": None, "DISPAXIS": None})),
         ("3 dimensions", lambda p: write_exposure(p, planes={"SCI": np.ones((2, *SHAPE), "f4")})),

@@ -1,5 +1,6 @@
 import functools
 import hashlib
+import json
 import os
 import re
 import sys
@@ -143,7 +144,7 @@ def stack_sizes(stack):
 
 def stack_memory(wildcards):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
-    return int(150 + 2 * max(stack_sizes(wildcards.stack)))
+    return int(250 + 2 * max(stack_sizes(wildcards.stack)))
 
 
 def stack_runtime(wildcards):

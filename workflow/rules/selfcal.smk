@@ -18,7 +18,7 @@ rule pedestal:
     params:
         code=code("pedestal"),
     shell:
-        "pedestal.py --stack {wildcards.stack} --log {log} --output {output} {input:q}"
+        "pedestal.py --stack={wildcards.stack} --log {log} --output {output} {input:q}"
 
 
 rule minimum:
