@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 
@@ -35,7 +34,7 @@ def pending(snakefile, config):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(config, file)
         file.flush()
-        command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--summary"]
+        command = ["snakemake", "--snakefile", snakefile, "--summary"]
         command += ["--configfile", file.name]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

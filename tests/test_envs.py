@@ -1,0 +1,45 @@
+"""That the environments are in step, and that versions are the same everywhere."""
+
+import re
+import sys
+
+import pytest
+import yaml
+from _program import VERSION
+from conftest import ROOT
+
+
+def pins(name):
+    text = (ROOT / "envs" / name).read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith(("#", "-r"))]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), "all are pinned"
+    return dict(line.lower().split("==") for line in lines)
+
+
+def test_conda_has_the_versions_of_pip():
+    conda = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
+    found = dict(line.split("=") for line in conda["dependencies"])
+    assert found.pop("python") == "3.11"
+    pip = pins("requirements.txt")
+    assert found == {name: pip[name] for name in found}
+
+
+def test_conda_has_all_that_programs_import():
+    imported = set()
+    for path in (ROOT / "scripts").glob("*.py"):
+        if path.stem not in ("_checks", "_status"):  # for snakemake's own environment
+            imported |= set(re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), re.M))
+    ours = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    needed = {name for name in imported - ours if name not in sys.stdlib_module_names}
+    conda = (ROOT / "envs" / "environment.yaml").read_text()
+    assert needed <= set(re.findall(r"^  - (\w+)=", conda, re.M))
+
+
+def test_test_pins_do_not_contradict():
+    run, test = pins("requirements.txt"), pins("requirements-test.txt")
+    assert not set(run) & set(test)
+
+
+@pytest.mark.parametrize("name", ["CITATION.cff", "CHANGELOG.md", "README.md"])
+def test_the_version_is_said_everywhere(name):
+    assert VERSION in (ROOT / name).read_text()
