@@ -5,8 +5,9 @@ import sys
 
 import pytest
 import yaml
-from _program import VERSION
 from conftest import ROOT
+
+from _program import VERSION
 
 
 def pins(name):
