@@ -1,12 +1,12 @@
 # make run    the demo: simulate exposures, flag their bad pixels
 # make test   all tests
 # make lint   what a commit must pass
-# make bench  time the median filter against stcal's
+# make bench  measure speed and memory against jwst, half an hour; bench-quick: a few minutes
 # Each builds the environment it needs in .venv, from the pins in envs/.
 
 PYTHON ?= python3
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench bench-quick clean
 
 run: .venv/run
 	.venv/bin/snakemake --cores all
@@ -27,6 +27,10 @@ lint: .venv/test
 
 bench: .venv/test
 	PYTHONPATH=scripts .venv/bin/python bench/stages.py
+	PYTHONPATH=scripts .venv/bin/python bench/run.py
+
+bench-quick: .venv/test
+	PYTHONPATH=scripts .venv/bin/python bench/run.py --quick
 
 clean:
 	rm -rf results logs demo/exposures .snakemake

@@ -2,12 +2,14 @@
 
 import json
 
+import pandas as pd
 import pytest
-from conftest import write_association
+from conftest import ROOT, write_association
 
+from _checks import member_faults, read_schema
 from _names import exposure_name, stack_name, tidy
 from _program import Fault
-from _tables import SKIPPED, find_associations, member_rows, read_association, read_members
+from _tables import COLUMNS, SKIPPED, find_associations, member_rows, read_association, read_members
 from associate import flagged_association
 
 A, B, C = (f"jw01204001001_02101_0000{i}_mirifulong" for i in (1, 2, 3))
@@ -244,3 +246,20 @@ def test_flagged_association_keeps_all_but_what_changes(here):
             }
         ],
     }
+
+
+def test_the_members_table_is_checked_by_its_schema(here):
+    schema = read_schema(ROOT / "workflow" / "schemas" / "members.schema.yaml")
+    path = write_association("x.json", ("p", members((A, "science"), (B, "background"))))
+    for name in (A, B):
+        (here / f"{name}_rate.fits").touch()
+    table = pd.DataFrame(member_rows(path), columns=COLUMNS)
+    assert list(table) == schema["required"] == list(schema["properties"])
+    assert member_faults(table, schema) == []
+    table.loc[0, "stack"] = "nonsense"
+    table.loc[1, "exptype"] = "back ground"
+    faults = member_faults(table, schema)
+    assert [line.split()[0:3] for line in faults] == [
+        ["x.json:", "exptype", "'back"],
+        ["x.json:", "stack", "'nonsense'"],
+    ]

@@ -1,0 +1,95 @@
+"""Exposures and associations for the benchmarks, built once below a folder."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from simulate import DETECTORS, EXPOSURE_TIME, exposure
+from truth import unknown_bad_pixels
+
+
+def write_exposures(folder, detector_name, number):
+    """Simulate `number` exposures of a detector, as after assign_wcs; return their paths."""
+    from stdatamodels.jwst.datamodels import IFUImageModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    detector = DETECTORS[detector_name]
+    truth = unknown_bad_pixels(detector.shape, np.random.default_rng(detector.seed))
+    paths = []
+    for i in range(number):
+        path = folder / f"jw09003001001_02101_{i:05}_{detector_name.lower()}_rate.fits"
+        paths.append(path)
+        if path.exists():
+            continue
+        rng = np.random.default_rng([3, detector.seed, i])
+        source, offset, pedestal = (5.0 if i % 3 else 0.0), rng.uniform(-1, 1), rng.normal(0, 0.05)
+        planes = exposure(detector, truth, source, offset, pedestal, rng)
+        with IFUImageModel(**planes) as model:
+            meta = {
+                **detector.meta,
+                "instrument.detector": detector_name,
+                "observation.date": "2026-10-01",
+                "observation.time": "12:00:00",
+                "exposure.exposure_time": EXPOSURE_TIME,
+                # Without it the reference would take its slow two-dimensional kernel.
+                "wcsinfo.dispersion_direction": detector.dispersion_axis,
+            }
+            for key, value in meta.items():
+                model[f"meta.{key}"] = value
+            part = folder / f"part-{i}.fits"
+            model.save(str(part))
+            os.replace(part, path)
+    return paths
+
+
+def write_association(folder, name, members):
+    """Write an association of one product from (path, exptype) members."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = {
+        "asn_type": "spec2",
+        "asn_rule": "bench",
+        "asn_pool": "none",
+        "products": [
+            {
+                "name": name,
+                "members": [{"expname": str(p), "exptype": role} for p, role in members],
+            }
+        ],
+    }
+    (folder / f"{name}_asn.json").write_text(json.dumps(table))
+
+
+def notebook_pattern(folder, paths, n_science):
+    """Each science exposure's association lists all exposures as selfcal, the others as theirs."""
+    backgrounds = [(p, "background") for p in paths[n_science:]]
+    selfcal = [(p, "selfcal") for p in paths]
+    for i, path in enumerate(paths[:n_science]):
+        write_association(folder, f"p{i:05}", [(path, "science"), *backgrounds, *selfcal])
+
+
+def archive_pattern(folder, paths, n_science):
+    """Each science exposure's association lists it and the shared backgrounds."""
+    backgrounds = [(p, "background") for p in paths[n_science:]]
+    for i, path in enumerate(paths[:n_science]):
+        write_association(folder, f"p{i:05}", [(path, "science"), *backgrounds])
+
+
+def many_tables(folder, number, pattern):
+    """Write tables of `number` associations, in groups of 24, of exposures that are empty files."""
+    for first in range(0, number, 24):
+        n_science = min(24, number - first)
+        n_other = 12 if pattern is notebook_pattern else 4
+        paths = [
+            folder / f"jw09{first // 24:03}001001_02101_{i:05}_mirifulong_rate.fits"
+            for i in range(n_science + n_other)
+        ]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        group = folder / f"asn{first:05}"
+        pattern(group, paths, n_science)
+        for path in group.iterdir():
+            path.rename(path.with_name(f"g{first:05}{path.name}"))
+    return str(Path(folder) / "asn*" / "*_asn.json")
