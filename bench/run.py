@@ -8,7 +8,6 @@ Writes ``bench/results.md`` and ``docs/growth.png``. ``--quick`` does a little o
 import argparse
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -33,22 +32,12 @@ def workflow(folder, pattern, *config, targets=(), fresh=True):
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"]
     command += ["--snakefile", str(HERE.parent / "Snakefile"), "--directory", str(folder)]
     command += ["--config", f"associations={pattern}", *config]
-    watched = [sys.executable, __file__, "--watch", *command, *targets]
+    watched = [sys.executable, HERE / "watch.py", *command, *targets]
     done = subprocess.run(watched, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     seconds, peak = done.stdout.split()[-2:]
     return float(seconds), float(peak)
-
-
-def watch(command):
-    """Run a command; print its seconds and the peak memory of the largest process below it."""
-    start = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(seconds, peak)
-    return done.returncode
 
 
 def reference(folder, associations, processes):
@@ -76,12 +65,12 @@ def strun(folder, association):
 
 def check_same_flags(ours, theirs):
     """Stop unless every product of the reference has its flags in ours."""
-    products = sorted(theirs.glob("*_badpix_selfcal.fits")) or sorted(theirs.glob("p*.fits"))
-    products = [p for p in products if "bkg" not in p.name]
+    suffix = "_asn_badpixselfcalstep.fits"
+    products = sorted(theirs.glob(f"*{suffix}"))
     if not products:
         raise SystemExit(f"{theirs}: the reference saved no product")
     for product in products:
-        name = product.name.split("_badpix")[0].removesuffix("_badpixselfcalstep")
+        name = product.name.removesuffix(suffix)
         with fits.open(product) as hdus:
             expected = hdus["DQ"].data & FLAG
         (mine,) = ours.glob(f"results/by_association/{name}_asn/{name}/flags.fits")
@@ -208,8 +197,6 @@ def planning(counts, report):
 
 def main():
     """Run all cases."""
-    if sys.argv[1:2] == ["--watch"]:
-        sys.exit(watch(sys.argv[2:]))
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true")
     quick = options.parse_args().quick

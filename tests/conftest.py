@@ -52,6 +52,7 @@ def write_exposure(path, detector="NRS1", seed=0, planes=None, primary=None, sci
         "EXP_TYPE": "MIR_MRS" if miri else "NRS_IFU",
         "S_DQINIT": "COMPLETE",
         "S_RAMP": "COMPLETE",
+        "VISITEND": "2026-10-01",  # something after the block of steps
         **(primary or {}),
     }
     hdus = fits.HDUList([fits.PrimaryHDU()])

@@ -114,14 +114,14 @@ def flagged_exposures(wildcards):
     return list(flagged_of_association[wildcards.association])
 
 
-def code(*programs):
+def code(program):
     """
-    Hash the contents of programs and of the modules beside them that they import.
+    Hash the contents of a program and of the modules beside it that it imports.
 
     As a parameter it makes an edited program, and only that, run again: Snakemake's own
     trigger misses edited modules and old modification times, and takes a mere touch for an edit.
     """
-    pending, known = list(programs), {}
+    pending, known = [program], {}
     while pending:
         name = pending.pop()
         path = os.path.join(SCRIPTS, f"{name}.py")

@@ -35,8 +35,7 @@ rule minimum:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        # As pedestal.fits is temporary, it is here that an edit of its program must show.
-        code=code("pedestal", "minimum"),
+        code=code("minimum"),
     shell:
         "minimum.py --log {log} {input} {output}"
 

@@ -1,4 +1,4 @@
-# What is said when a run begins and ends.
+# What is done when a run begins and ends.
 
 import time
 
@@ -10,6 +10,10 @@ if workflow.is_main_process and (said := _status.unlock_dead_run()):
 
 onstart:
     _status.remember_run()
+    # Snakemake's limit on jobs per second wakes its scheduler again every second for each job that
+    # ever ran. Local jobs need no such limit.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:
