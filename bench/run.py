@@ -177,7 +177,7 @@ def draw_growth(rows, path):
     right.plot(n, peaks, "s-", color="#D55E00")
     right.set(xlabel="exposures in the stack", ylabel="largest process [MB]")
     for axes in (left, right):
-        axes.set(xlim=(0, None), ylim=(0, None))
+        axes.set(xlim=(0, 1.08 * max(n)), ylim=(0, 1.12 * axes.get_ylim()[1]))
         axes.grid(alpha=0.3)
     figure.savefig(path)
 
