@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -308,6 +309,32 @@ def test_memory_does_not_grow_with_the_number_of_exposures(workflow):
     plane_kb = plane.nbytes / 1024
     assert max(peaks[2:]) < max(peaks[:2]) + 0.5 * plane_kb
     assert max(peaks) < 60_000 + 5 * plane_kb
+
+
+def test_resources_follow_the_size_and_the_number_of_exposures(workflow):
+    """From the exposures, as they are known before anything has run, as in groups of jobs."""
+
+    def resources(side, n):
+        plane = np.ones((side, side), np.float32)
+        paths = [f"s{side}n{n}e{i}_rate.fits" for i in range(n)]
+        write_exposure(workflow.path(paths[0]), planes={"SCI": plane})
+        for path in paths[1:]:
+            os.link(workflow.path(paths[0]), workflow.path(path))
+        pairs = [(path, "selfcal" if i else "science") for i, path in enumerate(paths)]
+        write_association(workflow.path(f"s{side}n{n}_asn.json"), ("p", pairs))
+        plain = ("--workflow-profile", "none", "--dry-run")  # says the resources of every job
+        out = workflow.run(*plain, associations=f"s{side}n{n}_asn.json").stdout
+        stages = re.findall(r"^rule (\w+):(?:\n    .*)*?\n    resources: (.*)", out, re.M)
+        found = {rule: dict(re.findall(r"(mem_mb|runtime)=(\d+)", text)) for rule, text in stages}
+        names = ("pedestal", "minimum", "median", "threshold", "write_back")
+        return {name: (int(found[name]["mem_mb"]), int(found[name]["runtime"])) for name in names}
+
+    small, large, many = resources(64, 2), resources(2000, 2), resources(2000, 100)
+    assert set(small.values()) == {(250, 5)}
+    megabytes = 4 * 2000**2 / 1e6
+    for stage in small:
+        assert large[stage][0] == pytest.approx(250 + 2 * megabytes, abs=2)
+        assert many[stage] == (large[stage][0], large[stage][1] + 2)
 
 
 @pytest.mark.parametrize("scheduler", ["greedy", "ilp"])

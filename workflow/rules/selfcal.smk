@@ -116,6 +116,9 @@ rule skip:
     priority: 5
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=250,
+        runtime=10,
     params:
         code=code("skip"),
     shell:
