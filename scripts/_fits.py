@@ -8,16 +8,12 @@ imported only for images that are stored scaled, compressed or in another type.
 import contextlib
 import errno
 import os
-import shutil
 
 import fitsio
 import numpy as np
 
+from _cards import BLOCK, opened_by_astropy, read_hdus
 from _program import Fault, whole
-
-CARD = 80
-BLOCK = 2880
-END = b"END".ljust(CARD)
 
 
 @contextlib.contextmanager
@@ -30,20 +26,11 @@ def opened(path):
     Fault
         If there is no such file, if it is not FITS, or if it is shorter than its headers say.
     """
+    read_hdus(path)  # as cfitsio takes a header that breaks off for the end of the file
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise Fault(f"{path}: {error.strerror}; check the path and its permissions") from error
-    try:
-        if os.pread(descriptor, 2, 0) == b"\x1f\x8b":
-            raise Fault(f"{path}: compressed by gzip; decompress it (gunzip)")
         # By descriptor, as cfitsio takes brackets in a name for a filter.
         with fitsio.FITS(f"/dev/fd/{descriptor}") as file:
-            end = max(hdu.get_offsets()["data_end"] for hdu in file)
-            size = os.fstat(descriptor).st_size
-            # cfitsio takes a header that breaks off for the end of the file.
-            if size < end or os.pread(descriptor, 8, end) == b"XTENSION":
-                raise Fault(f"{path}: truncated after {size} bytes; fetch or make the file again")
             yield file
     except OSError as error:
         first = str(error).splitlines()[0]
@@ -52,20 +39,14 @@ def opened(path):
         os.close(descriptor)
 
 
-# BITPIX in the file and after scaling, as cfitsio says them; DQ is stored with BZERO 2**31.
-STORED = {"f4": {(-32, -32)}, "u4": {(32, 40), (32, 32)}}
-
-
-def is_stored_as(hdu, dtype):
-    """Tell whether an image HDU holds float32 ("f4") or uint32 ("u4") as it is: not compressed."""
+def is_plain(hdu):
+    """Tell whether an image HDU holds float32 as it is: neither scaled nor compressed."""
     info, header = hdu.get_info(), hdu.read_header()
-    if (
-        info["is_compressed_image"]
-        or (info["img_type"], info["img_equiv_type"]) not in STORED[dtype]
-    ):
-        return False
-    # Of float32 those types do not tell whether it is scaled.
-    return dtype == "u4" or (header.get("BSCALE", 1) == 1 and header.get("BZERO", 0) == 0)
+    return (
+        not info["is_compressed_image"]
+        and info["img_type"] == -32  # BITPIX
+        and (header.get("BSCALE", 1), header.get("BZERO", 0)) == (1, 0)
+    )
 
 
 def read_science(path):
@@ -98,7 +79,7 @@ def read_science(path):
             raise Fault(
                 f"{path}: SCI has {len(shape)} dimensions, not 2; give a rate file, not rateints"
             )
-        plane = hdu.read() if is_stored_as(hdu, "f4") else read_as_float32(path)
+        plane = hdu.read() if is_plain(hdu) else read_as_float32(path)
         return plane, file[0].read_header(), hdu.read_header()
 
 
@@ -106,20 +87,6 @@ def read_as_float32(path):
     """Read a scaled, compressed or otherwise typed SCI as stdatamodels does: by astropy."""
     with opened_by_astropy(path) as hdus:
         return np.asarray(hdus["SCI"].data, dtype=np.float32)
-
-
-@contextlib.contextmanager
-def opened_by_astropy(path):
-    """Open a FITS file by astropy, which is slow to import; any fault of it names the file."""
-    from astropy.io import fits
-
-    try:
-        with fits.open(path) as hdus:
-            yield hdus
-    except Exception as error:
-        if getattr(error, "errno", None):  # of the system: a full disk where the copy goes
-            raise
-        raise Fault(f"{path}: not readable ({error}); fetch or make the file again") from error
 
 
 def read_image(path):
@@ -167,124 +134,3 @@ def add_cards(header, *cards):
     for name, value, comment in cards:
         if value == value:
             header.add_record({"name": name, "value": value, "comment": comment})
-
-
-def primary_cards(path):
-    """
-    Read the primary header of a FITS file as it stands there.
-
-    Returns
-    -------
-    cards : list of bytes
-        The cards before END, 80 bytes each.
-    size : int
-        The bytes that the header fills in the file.
-
-    Raises
-    ------
-    Fault
-        If the header does not end.
-    """
-    cards = []
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            cards += [block[i : i + CARD] for i in range(0, len(block), CARD)]
-            if END in cards:
-                return cards[: cards.index(END)], file.tell()
-    raise Fault(f"{path}: the primary header has no END; fetch or make the file again")
-
-
-def copy_with_header(source, target, cards):
-    """
-    Copy a FITS file, with another primary header.
-
-    Returns
-    -------
-    shift : int
-        By how many bytes everything after the primary header moved.
-    """
-    _, size = primary_cards(source)
-    header = b"".join([*cards, END])
-    header = header.ljust(-(-len(header) // BLOCK) * BLOCK)
-    with open(source, "rb") as old, open(target, "wb") as new:
-        new.write(header)
-        old.seek(size)
-        shutil.copyfileobj(old, new, 1 << 22)
-    return len(header) - size
-
-
-def refresh_checksums(path, names):
-    """Set the checksums of the named HDUs (the primary one is 0), where they have any, right."""
-    with fitsio.FITS(path, "rw") as file:
-        for name in names:
-            header = file[name].read_header()
-            if "CHECKSUM" in header or "DATASUM" in header:
-                file[name].write_checksum()
-
-
-def card(keyword, value, comment):
-    """
-    Format a card of a text or an integer as 80 bytes.
-
-    Raises
-    ------
-    Fault
-        If it does not fit.
-    """
-    if isinstance(value, str):
-        value = "'{:8}'".format(value.replace("'", "''")).ljust(20)
-    text = f"{keyword:8}= {value:>20}"
-    if len(text) > CARD:
-        raise Fault(f"{value}: too long for the FITS card {keyword}; use a shorter name")
-    return f"{text} / {comment}"[:CARD].ljust(CARD).encode("ascii")
-
-
-def history(text):
-    """Format a HISTORY card."""
-    return f"HISTORY {text}"[:CARD].ljust(CARD).encode("ascii")
-
-
-def split_cards(cards, prefix):
-    """Part a header's cards into those whose keyword begins with `prefix`, and the others."""
-    parts = ([], [])
-    other = True
-    for raw in cards:
-        if not raw.startswith(b"CONTINUE"):  # which goes where the card before it went
-            other = not raw.startswith(prefix)
-        parts[other].append(raw)
-    return parts
-
-
-def replaced(cards, new, after=b""):
-    """
-    Put a card in the place of the one with its keyword.
-
-    Without one, the new card comes after the last whose keyword begins with `after`, or last.
-    """
-    old, others = split_cards(cards, new[:8])
-    place = cards.index(old[0]) if old else len(others)
-    if not old and after:
-        block = [i for i, raw in enumerate(others, start=1) if raw.startswith(after)]
-        place = max(block, default=place)
-    return [*others[:place], new, *others[place:]]
-
-
-def primary_values(path):
-    """Read the values of the primary header as texts, by keyword; no other HDU is looked at."""
-    values, last = {}, None
-    for raw in primary_cards(path)[0]:
-        keyword, text = raw[:8].decode("ascii", "replace").rstrip(), card_text(raw)
-        if keyword == "CONTINUE":
-            values[last] = values[last].removesuffix("&") + text
-        else:
-            values[keyword], last = text, keyword
-    return values
-
-
-def card_text(raw):
-    """Return the value of a card (80 bytes) as text, without its quotes and comment."""
-    text = raw[10:].decode("ascii", "replace")
-    if text.lstrip().startswith("'"):
-        # A quote in a text is doubled.
-        return text.split("'", 1)[1].replace("''", "\0").split("'")[0].rstrip().replace("\0", "'")
-    return text.split("/")[0].strip()

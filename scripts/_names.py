@@ -1,5 +1,6 @@
 """Names: of exposures, of associations, of stacks, and of the files that carry them."""
 
+import functools
 import hashlib
 import os
 import re
@@ -12,8 +13,7 @@ SUFFIX = re.compile(
 def tidy(path):
     """Return a path as the workflow writes it: relative if below the working directory."""
     path = os.path.abspath(os.path.expanduser(path))
-    here = os.getcwd()
-    return os.path.relpath(path, here) if path.startswith(os.path.join(here, "")) else path
+    return path.removeprefix(os.path.join(os.getcwd(), ""))
 
 
 def tidy_patterns(patterns):
@@ -21,6 +21,7 @@ def tidy_patterns(patterns):
     return [tidy(str(p)) for p in (patterns if isinstance(patterns, list) else [patterns])]
 
 
+@functools.cache
 def exposure_name(path):
     """Return an exposure's name: its file name without ``.fits`` and without a pipeline suffix."""
     return SUFFIX.sub("", os.path.basename(path).removesuffix(".fits"))

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 
 VERSION = "0.1.0"
 
@@ -43,6 +42,8 @@ def run(main, options, argv=None):
         main(arguments)
     except Exception as error:
         if note.log or not isinstance(error, Fault):
+            import traceback  # which takes time to import
+
             note(traceback.format_exc().rstrip())
         text = str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
         for line in text.splitlines():

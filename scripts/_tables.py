@@ -5,6 +5,7 @@ Plain JSON and text, so that a program which needs one association starts at onc
 makes a pandas table of the rows.
 """
 
+import functools
 import glob
 import json
 import os
@@ -111,21 +112,25 @@ def product_faults(products):
             faults.append(
                 f"product {name} has {n_science} science members; list exactly one in a product"
             )
-        for member in members:
-            name_of_file = exposure_name(member["expname"])
-            if not member["expname"].isprintable() or set("{}") & set(member["expname"]):
+        # Once for each, as the notebooks list most exposures twice.
+        for expname, exptype in dict.fromkeys((m["expname"], m["exptype"]) for m in members):
+            if not expname.isprintable() or "{" in expname or "}" in expname:
                 faults.append(
-                    f"product {name}: expname {json.dumps(member['expname'])} holds a brace or "
+                    f"product {name}: expname {json.dumps(expname)} holds a brace or "
                     "what cannot be printed; rename the file or folder"
                 )
-            elif member["exptype"].lower() in COMBINED and (
-                not NAME.fullmatch(name_of_file) or len(name_of_file) > LONGEST
-            ):
+            elif exptype.lower() in COMBINED and not is_name(exposure_name(expname)):
                 faults.append(
-                    f"product {name}: {member['expname']}: file names may hold letters, digits, "
+                    f"product {name}: {expname}: file names may hold letters, digits, "
                     f"and . _ + -, {LONGEST} of them without the suffix; rename the file"
                 )
     return faults
+
+
+@functools.cache
+def is_name(exposure):
+    """Tell whether an exposure's name can be a folder's, and a FITS card's."""
+    return NAME.fullmatch(exposure) is not None and len(exposure) <= LONGEST
 
 
 def is_member(member):

@@ -2,13 +2,14 @@
 """Say what a run would make, and whether there is room for it."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
 
-from _fits import opened
+from _cards import read_hdus
 from _names import flagged_path
 from _program import Fault, parser, run
 from _tables import COMBINED, FLAGGED, SKIPPED, read_members
@@ -68,12 +69,12 @@ def sizes(rows):
             if exptype in FLAGGED:
                 found[flagged_path(stack, exposure)] = os.path.getsize(path)
     for stack in stacks.keys() - {SKIPPED}:
-        with opened(min(stacks[stack])) as file:
-            ny, nx = file["SCI"].get_info()["dims"] if "SCI" in file else (0, 0)
+        shapes = [hdu.shape for hdu in read_hdus(min(stacks[stack])) if hdu.name == "SCI"]
+        n_pixels = math.prod(shapes[0]) if shapes else 0
         folder = f"results/stacks/{stack}"
-        found[f"{folder}/pedestal.fits"] = 4 * ny * nx * len(stacks[stack])
-        found[f"{folder}/minimum.fits"] = found[f"{folder}/median.fits"] = 4 * ny * nx
-        found[f"{folder}/flags.fits"] = ny * nx
+        found[f"{folder}/pedestal.fits"] = 4 * n_pixels * len(stacks[stack])
+        found[f"{folder}/minimum.fits"] = found[f"{folder}/median.fits"] = 4 * n_pixels
+        found[f"{folder}/flags.fits"] = n_pixels
     return found
 
 

@@ -3,14 +3,8 @@
 
 import os
 
-from _fits import (
-    card,
-    copy_with_header,
-    history,
-    primary_cards,
-    read_science,
-    refresh_checksums,
-)
+from _cards import card, copy_with_header, history, primary_cards, refresh_checksums
+from _fits import read_science
 from _program import VERSION, complain, parser, run, whole
 from write_back import marked
 
@@ -33,7 +27,7 @@ def main(arguments):
     )
     with whole(arguments.output) as part:
         copy_with_header(arguments.exposure, part, cards)
-        refresh_checksums(part, [0])
+        refresh_checksums(part)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 import pandas as pd
 
-from _fits import primary_values
+from _cards import primary_values
 from _names import flagged_path
 from _program import parser, run, whole
 from _tables import COMBINED

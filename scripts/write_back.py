@@ -2,20 +2,18 @@
 """Stage 5: write a stack's flags into a copy of one of its exposures."""
 
 import contextlib
+import mmap
 import os
+import re
 
-import numpy as np
-
-from _fits import (
+from _cards import (
     card,
     copy_with_header,
     history,
-    is_stored_as,
-    opened,
     opened_by_astropy,
     primary_cards,
     primary_values,
-    read_image,
+    read_hdus,
     refresh_checksums,
     replaced,
     split_cards,
@@ -26,34 +24,51 @@ DO_NOT_USE = 1
 OTHER_BAD_PIXEL = 1 << 30
 # The planes that become NaN at a flagged pixel. SCI must be there; ERR and DQ are made if missing.
 BLANKED = ("SCI", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
+# A pixel takes four bytes in a FITS file, the highest first. DQ is stored as signed, offset by
+# 2**31; that changes no bit but the highest.
+NAN = bytes.fromhex("7fc00000")
+FLAG = (DO_NOT_USE | OTHER_BAD_PIXEL).to_bytes(4, "big")
 
 
-def apply_flags(flags, dq, planes):
+def flagged_pixels(plane):
+    """Return the places, counted row by row, of the pixels that are not 0 in a plane of bytes."""
+    return [match.start() for match in re.finditer(rb"[^\0]", plane)]
+
+
+def apply_flags(pixels, data, dq, planes):
     """
-    Flag pixels of an exposure in place: its arrays are windows into the copied file.
+    Flag pixels of an exposure in place.
+
+    A few thousand pixels change in a file of many millions of bytes, so these are changed alone,
+    and numpy is not imported for it.
 
     Parameters
     ----------
-    flags : ndarray of uint8, [ny, nx]
-        Not 0 where a pixel is to be flagged.
-    dq : ndarray of uint32, [ny, nx]
-        Gains DO_NOT_USE and OTHER_BAD_PIXEL there; other bits stay.
-    planes : iterable of ndarray of float32, [ny, nx]
-        Become NaN there.
+    pixels : list of int
+        The places to flag in a plane, counted row by row.
+    data : writable buffer of bytes
+        The exposure's FITS file.
+    dq : int
+        The byte at which DQ begins (big-endian uint32); it gains DO_NOT_USE and OTHER_BAD_PIXEL
+        at the pixels, other bits stay.
+    planes : iterable of int
+        The bytes at which planes of big-endian float32 begin; they become NaN at the pixels.
 
     Notes
     -----
     After ``jwst.badpix_selfcal.badpix_selfcal.apply_flags`` of jwst 3.0.0.
     """
-    bad = np.nonzero(flags)
-    dq[bad] |= DO_NOT_USE | OTHER_BAD_PIXEL
-    for plane in planes:
-        plane[bad] = np.nan
+    for pixel in pixels:
+        for i, bits in enumerate(FLAG, start=dq + 4 * pixel):
+            data[i] |= bits
+        for plane in planes:
+            place = plane + 4 * pixel
+            data[place : place + 4] = NAN
 
 
-def count_new(flags, dq):
-    """Count the flagged pixels [ny, nx] that are not DO_NOT_USE in `dq` [ny, nx] already."""
-    return int(np.count_nonzero(dq[np.nonzero(flags)] & DO_NOT_USE == 0))
+def count_new(pixels, data, dq):
+    """Count the pixels that are not DO_NOT_USE already in DQ; parameters as of `apply_flags`."""
+    return sum(not data[dq + 4 * pixel + 3] & DO_NOT_USE for pixel in pixels)
 
 
 def marked(cards, filename, status, more=()):
@@ -103,24 +118,21 @@ def plane_offsets(path, shape):
     Fault
         If there is no SCI, or if a plane's shape is not `shape`.
     """
-    offsets = {}
-    in_place = True
-    with opened(path) as file:
-        if "SCI" not in file:
-            raise Fault(f"{path}: no SCI extension; give a rate or assign_wcs exposure")
-        for name in (*BLANKED, "DQ"):
-            if name not in file:
-                in_place &= name not in ("ERR", "DQ")
-                continue
-            info = file[name].get_info()
-            if tuple(info.get("dims", ())) != shape:
-                raise Fault(
-                    f"{path}: {name} has shape {tuple(info.get('dims', ()))}, the flags have "
-                    f"{shape}; take the exposure out of the association"
-                )
-            in_place &= is_stored_as(file[name], "u4" if name == "DQ" else "f4")
-            offsets[name] = info["data_start"]
-    return offsets if in_place else None
+    hdus = {hdu.name: hdu for hdu in reversed(read_hdus(path))}
+    if "SCI" not in hdus:
+        raise Fault(f"{path}: no SCI extension; give a rate or assign_wcs exposure")
+    planes = {name: hdus[name] for name in (*BLANKED, "DQ") if name in hdus}
+    for name, hdu in planes.items():
+        if hdu.shape != shape:
+            raise Fault(
+                f"{path}: {name} has shape {hdu.shape}, the flags have {shape}; "
+                "take the exposure out of the association"
+            )
+    in_place = {"SCI", "ERR", "DQ"} <= set(planes) and all(
+        hdu.is_plain(32, (0, 1 << 31)) if name == "DQ" else hdu.is_plain(-32)
+        for name, hdu in planes.items()
+    )
+    return {name: hdu.start for name, hdu in planes.items()} if in_place else None
 
 
 def write_plain(path, target):
@@ -130,7 +142,8 @@ def write_plain(path, target):
     SCI, ERR and VAR_* become float32 and DQ uint32, unscaled and uncompressed; a missing ERR or
     DQ is made of zeros, as stdatamodels does.
     """
-    from astropy.io import fits  # slow to import, rarely needed
+    import numpy as np  # slow to import, as is astropy, and rarely needed
+    from astropy.io import fits
 
     with opened_by_astropy(path) as hdus:
         plain = fits.HDUList()
@@ -165,46 +178,64 @@ def flaggable(path, shape, copy):
             os.remove(copy)
 
 
-def window(path, offset, dtype, shape, mode="r+"):
-    """Return a plane [ny, nx] of a file as an array whose changes go to the file."""
-    return np.memmap(path, dtype, mode, offset, shape)
+def read_flags(path):
+    """
+    Read a ``flags.fits``.
+
+    Returns
+    -------
+    plane : bytes
+        A byte per pixel, row by row.
+    header : HDU
+        With the shape of the plane, [ny, nx], and the values of the cards.
+
+    Raises
+    ------
+    Fault
+        If it holds no flags.
+    """
+    header = read_hdus(path)[0]
+    if len(header.shape) != 2 or header.values["BITPIX"] != "8":
+        raise Fault(f"{path}: no flags in the primary HDU; give the file of the stage threshold")
+    with open(path, "rb") as file:
+        file.seek(header.start)
+        return file.read(header.shape[0] * header.shape[1]), header
 
 
 def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``."""
-    flags, header = read_image(arguments.flags)
-    shape = flags.shape
-    filename = os.path.basename(arguments.output)
+    plane, flags = read_flags(arguments.flags)
+    pixels = flagged_pixels(plane)
     with (
         whole(arguments.output) as part,
-        flaggable(arguments.exposure, shape, f"{part}.part") as (source, offsets),
+        flaggable(arguments.exposure, flags.shape, f"{part}.part") as (source, offsets),
     ):
         detector = primary_values(source).get("DETECTOR", "")
-        if detector.upper() != header.get("DETECTOR", detector).upper():
+        wanted = flags.values.get("DETECTOR", detector)
+        if detector.upper() != wanted.upper():
             raise Fault(
-                f"{arguments.exposure}: of {detector}, but {arguments.flags} of "
-                f"{header['DETECTOR']}; give flags of the same detector"
+                f"{arguments.exposure}: of {detector}, but {arguments.flags} of {wanted}; "
+                "give flags of the same detector"
             )
-        # DQ is stored as signed, offset by 2**31; that changes no bit but the highest.
-        n_new = count_new(flags, window(source, offsets["DQ"], ">u4", shape, "r"))
+        with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+            n_new = count_new(pixels, data, offsets["DQ"])
         cards = marked(
             primary_cards(source)[0],
-            filename,
+            os.path.basename(arguments.output),
             "COMPLETE",
             [
                 *split_cards(primary_cards(arguments.flags)[0], b"BPX")[0],
                 card("BPXNNEW", n_new, "flagged here and not DO_NOT_USE before"),
                 history(f"badpix_selfcal workflow {VERSION} flagged bad pixels of stack"),
-                history(f"  {header['BPXSTACK']}"),
+                history(f"  {flags.values['BPXSTACK']}"),
             ],
         )
         shift = copy_with_header(source, part, cards)
-        dq = window(part, offsets.pop("DQ") + shift, ">u4", shape)
-        planes = [window(part, offset + shift, ">f4", shape) for offset in offsets.values()]
-        apply_flags(flags, dq, planes)
-        del dq, planes  # so that all is written
-        refresh_checksums(part, [0, "DQ", *offsets])
-    note(f"{arguments.output}: {np.count_nonzero(flags)} pixels flagged, {n_new} of them new")
+        with open(part, "r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+            planes = [offsets[name] + shift for name in BLANKED if name in offsets]
+            apply_flags(pixels, data, offsets["DQ"] + shift, planes)
+        refresh_checksums(part, offsets)
+    note(f"{arguments.output}: {len(pixels)} pixels flagged, {n_new} of them new")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ EDITS = {
     "members": {"members": 1, "summary": 1},
     "associate": {"associate": 3},
     "summary": {"summary": 1},
+    "_cards": {**STAGES, "skip": 1, "associate": 3, "summary": 1},
     "_fits": {**STAGES, "skip": 1, "associate": 3, "summary": 1},
     "_program": {**STAGES, "skip": 1, **TABLES},
     "_names": {**STAGES, **TABLES},

@@ -330,6 +330,8 @@ def test_resources_follow_the_size_and_the_number_of_exposures(workflow):
         return {name: (int(found[name]["mem_mb"]), int(found[name]["runtime"])) for name in names}
 
     small, large, many = resources(64, 2), resources(2000, 2), resources(2000, 100)
+    # One exposure, and no more than its copy: the same for all.
+    assert small.pop("write_back") == large["write_back"] == many["write_back"] == (500, 5)
     assert set(small.values()) == {(250, 5)}
     megabytes = 4 * 2000**2 / 1e6
     for stage in small:

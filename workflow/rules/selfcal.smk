@@ -98,8 +98,9 @@ rule write_back:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        # One exposure, 84 MB at most; by functions of it, thousands of jobs take longer to plan.
+        mem_mb=500,
+        runtime=5,
     params:
         code=code("write_back"),
     shell:
