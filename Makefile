@@ -26,7 +26,6 @@ lint: .venv/test
 	.venv/bin/snakemake --lint
 
 bench: .venv/test
-	PYTHONPATH=scripts .venv/bin/python bench/stages.py
 	PYTHONPATH=scripts .venv/bin/python bench/run.py
 
 bench-quick: .venv/test

@@ -2,7 +2,8 @@
 Measure the workflow against what a user would run instead; see ``make bench``.
 
 Both run on the same files, alternating, in one run; whole commands of ours, cold start included.
-Writes ``bench/results.md`` and ``docs/growth.png``. ``--quick`` does a little of everything.
+Writes ``bench/results.md``, the same table into the README, and ``docs/growth.png``. ``--quick``
+does a little of everything, and writes ``bench/results-quick.md`` alone.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import stages
 from astropy.io import fits
 from data import archive_pattern, many_tables, notebook_pattern, write_exposures
 
@@ -91,30 +93,40 @@ class Report:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
         self.lines = [
-            f"{os.cpu_count()} cores ({cpu}), Python {platform.python_version()}, "
-            f"files in the page cache; medians, seconds.",
+            f"{os.cpu_count()} cores ({cpu}), Python {platform.python_version()}, files in the "
+            f"page cache; medians, in seconds.",
             "",
-            "| case | this workflow | instead | seconds | ratio |",
+            "| case | here | instead | | ratio |",
             "|---|---|---|---|---|",
         ]
         print("\n".join(self.lines), flush=True)
 
-    def add(self, case, ours, instead, theirs):
-        """Add a row; `theirs` over `ours` is the ratio."""
-        line = f"| {case} | {ours:.2f} | {instead} | {theirs:.2f} | {theirs / ours:.2f} |"
+    def say(self, *columns):
+        """Add a row."""
+        line = "| " + " | ".join([*columns, *[""] * (5 - len(columns))]) + " |"
         self.lines.append(line)
         print(line, flush=True)
 
-    def say(self, text):
-        """Add lines of text."""
-        self.lines.append(text)
-        print(text, flush=True)
+    def add(self, case, ours, instead, theirs, digits=1):
+        """Add a row of two times; `theirs` over `ours` is the ratio."""
+        times = f"{ours:.{digits}f}", instead, f"{theirs:.{digits}f}"
+        self.say(case, *times, f"{theirs / ours:.2f}")
+
+    def write(self, quick):
+        """Write the table to its file and, unless it is the quick one, into the README."""
+        text = "\n".join(self.lines) + "\n"
+        (HERE / ("results-quick.md" if quick else "results.md")).write_text(text)
+        if not quick:
+            readme = HERE.parent / "README.md"
+            before, rest = readme.read_text().split("<!-- make bench -->\n")
+            _, after = rest.split("<!-- end -->\n")
+            readme.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
 
 
-def alternate(name, pattern, associations, repeats, report, with_strun):
+def alternate(name, folder, associations, repeats, report, with_strun):
     """Measure a case: ours, the loop, the pool and strun, one after the other, `repeats` times."""
     ours, loop, pool, cold, peaks = [], [], [], [], []
-    folder = HERE / "runs" / name
+    pattern = str(Path(associations[0]).parent / "*.json")
     for i in range(repeats):
         seconds, peak = workflow(folder / "ours", pattern)
         ours.append(seconds)
@@ -128,25 +140,45 @@ def alternate(name, pattern, associations, repeats, report, with_strun):
             cold.append(strun(folder / "strun", associations[i]) * len(associations))
         shutil.rmtree(folder / "loop")
         shutil.rmtree(folder / "pool")
-    report.add(name, median_of(ours), "jwst, warm loop", median_of(loop))
-    report.add(name, median_of(ours), "jwst, warm pool of two", median_of(pool))
+    full = median_of(ours)
+    report.add(name, full, "jwst, loop in one warm process", median_of(loop))
+    report.add(name, full, "jwst, warm pool of two", median_of(pool))
     if cold:
-        what = f"strun for each, {len(associations)} x one of them"
-        report.add(name, median_of(ours), what, median_of(cold))
-    report.say(f"| {name} | peak memory {max(peaks):.0f} MB | | | |")
-    return median_of(ours)
+        report.add(name, full, f"strun, {len(associations)} x one of them", median_of(cold))
+    return pattern
 
 
-def reruns(name, pattern, full, repeats, report):
-    """Measure what a change of a parameter costs, against the full run."""
-    for key, values in (("flagfrac_upper", (0.002, 0.003)), ("kernel_size", (21, 17))):
-        seconds = []
-        for i in range(repeats):
-            # From the state of the first of two values to the other, and back.
-            config = f"{key}={values[i % 2]}"
-            seconds.append(workflow(HERE / "runs" / name / "ours", pattern, config, fresh=False)[0])
-        report.add(f"{name}, rerun after {key}", median_of(seconds), "the full run", full)
-        workflow(HERE / "runs" / name / "ours", pattern, fresh=False)
+def reruns(name, folder, pattern, repeats, report):
+    """Measure what a change of a parameter costs against a full run, alternating."""
+    full, changed = [], {"flagfrac_upper=0.002": [], "kernel_size=17": []}
+    for _ in range(repeats):
+        full.append(workflow(folder, pattern)[0])
+        for change, seconds in changed.items():
+            seconds.append(workflow(folder, pattern, change, fresh=False)[0])
+            workflow(folder, pattern, fresh=False)
+    for change, seconds in changed.items():
+        key = change.partition("=")[0]
+        report.add(f"{name}, after a change of {key}", median_of(seconds), "all", median_of(full))
+
+
+def stage_peak(folder, paths):
+    """Return the largest peak memory of the stages' programs for one stack, in MB."""
+    files = {n: folder / f"{n}.fits" for n in ("pedestal", "minimum", "median", "flags", "out")}
+    steps = [
+        ["pedestal", *paths, "--output", files["pedestal"]],
+        ["minimum", files["pedestal"], files["minimum"]],
+        ["median", files["minimum"], files["median"]],
+        ["threshold", files["minimum"], files["median"], files["flags"]],
+        ["write_back", paths[0], files["flags"], files["out"]],
+    ]
+    peaks = []
+    for name, *words in steps:
+        program = [sys.executable, "-Es", HERE.parent / "scripts" / f"{name}.py", *words]
+        watched = [sys.executable, HERE / "watch.py", *program]
+        done = subprocess.run(watched, capture_output=True, text=True, check=True)
+        peaks.append(float(done.stdout.split()[-1]))
+    shutil.rmtree(folder)
+    return max(peaks)
 
 
 def growth(paths, counts, repeats, report):
@@ -154,15 +186,14 @@ def growth(paths, counts, repeats, report):
     rows = []
     for n in counts:
         folder = HERE / "runs" / "asn_growth" / str(n)
-        shutil.rmtree(folder, ignore_errors=True)
         notebook_pattern(folder, paths[:n], 2 * n // 3)
         runs = [workflow(HERE / "runs" / "growth", f"{folder}/*.json") for _ in range(repeats)]
-        rows.append((n, median_of([r[0] for r in runs]), max(r[1] for r in runs)))
-        report.say(f"| growth, {n} exposures | {rows[-1][1]:.2f} | peak {rows[-1][2]:.0f} MB | | |")
-    times = {n: seconds for n, seconds, _ in rows}
-    if {24, 96} <= set(times):
-        report.add("growth, 24 exposures against 96", times[24], "96 exposures", times[96])
-    draw_growth(rows, HERE.parent / "docs" / "growth.png")
+        peak = stage_peak(HERE / "runs" / "growth" / "results", paths[:n])
+        rows.append((n, median_of([r[0] for r in runs]), peak))
+        memory = f"{peak:.0f} MB in a job, {max(r[1] for r in runs):.0f} MB in Snakemake"
+        report.say(f"{n} exposures in one stack", f"{rows[-1][1]:.1f}", memory)
+    if len(counts) > 2:
+        draw_growth(rows, HERE.parent / "docs" / "growth.png")
 
 
 def draw_growth(rows, path):
@@ -175,7 +206,7 @@ def draw_growth(rows, path):
     left.plot(n, seconds, "o-", color="#0072B2")
     left.set(xlabel="exposures in the stack", ylabel="whole command [s]")
     right.plot(n, peaks, "s-", color="#D55E00")
-    right.set(xlabel="exposures in the stack", ylabel="largest process [MB]")
+    right.set(xlabel="exposures in the stack", ylabel="largest job [MB]")
     for axes in (left, right):
         axes.set(xlim=(0, 1.08 * max(n)), ylim=(0, 1.12 * axes.get_ylim()[1]))
         axes.grid(alpha=0.3)
@@ -191,7 +222,7 @@ def planning(counts, report):
             glob = many_tables(folder.resolve(), n, pattern)
             seconds, peak = workflow(folder / "run", glob, targets=["--dry-run"])
             name = pattern.__name__.replace("_", " ")
-            report.say(f"| planning, {name}, {n} | {seconds:.1f} | peak {peak:.0f} MB | | |")
+            report.say(f"planning, {name}, {n}", f"{seconds:.1f}", f"{peak:.0f} MB")
             shutil.rmtree(folder)
 
 
@@ -205,23 +236,34 @@ def main():
     paths = write_exposures(DATA, "MIRIFULONG", max(n_stack, *n_growth))
     nirspec = write_exposures(DATA, "NRS1", 3 if quick else 8)
     report = Report()
-    asn = HERE / "runs" / "asn"
-    shutil.rmtree(asn, ignore_errors=True)
-    notebook_pattern(asn / "notebook", paths[:n_stack], n_science)
-    archive_pattern(
-        asn / "archive", paths[: n_science + 4 - (n_science + 4 > len(paths))], n_science
-    )
-    notebook_pattern(asn / "nirspec", nirspec, len(nirspec))
-    for name in ("notebook", "archive", "nirspec"):
-        associations = sorted(str(p.resolve()) for p in (asn / name).glob("*.json"))
-        pattern = str((asn / name).resolve() / "*.json")
-        full = alternate(name, pattern, associations, repeats, report, name != "nirspec")
-        if name == "archive" or (quick and name == "notebook"):
-            reruns(name, pattern, full, repeats, report)
+    runs = HERE / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    archive = [*paths[:n_science], *paths[-4:]]
+    cases = {
+        f"{n_science} science + {n_stack - n_science} background, each association listing all": (
+            notebook_pattern, paths[:n_stack], n_science
+        ),
+        f"{n_science} associations of 1 science + 4 backgrounds": (
+            archive_pattern, archive, n_science
+        ),
+        f"NIRSpec, {len(nirspec)} exposures in one stack": (
+            notebook_pattern, nirspec, len(nirspec)
+        ),
+    }  # fmt: skip
+    for i, (name, (pattern, exposures, n)) in enumerate(cases.items()):
+        folder = runs / f"asn{i}"
+        pattern(folder, exposures, n)
+        associations = sorted(str(path.resolve()) for path in folder.glob("*.json"))
+        glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2)
+        if pattern is archive_pattern:
+            reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
     growth(paths, n_growth, repeats, report)
+    for row in stages.rows((5, 15) if quick else (5, 15, 51, 151)):
+        name, instead, theirs, ours = row
+        report.add(name, ours, instead, theirs, digits=3)
     planning((100,) if quick else (100, 1000, 10000), report)
-    name = "results-quick.md" if quick else "results.md"
-    (HERE / name).write_text("\n".join(report.lines) + "\n")
+    report.write(quick)
+    shutil.rmtree(runs)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-Time the median filter against stcal's, in process, alternating, on the same image.
+Time the stages against what jwst does in their place, in process, alternating, on the same arrays.
 
-Run by ``make bench``; prints a table of medians of the times and their ratios.
+Run by ``run.py``, or alone.
 """
 
 import statistics
@@ -11,6 +11,7 @@ import numpy as np
 from stcal.outlier_detection.utils import medfilt
 
 from median import median
+from minimum import minimum
 
 REPEATS = 3
 
@@ -22,27 +23,39 @@ def seconds(function, *arguments):
     return time.perf_counter() - start, result
 
 
-def main():
-    """Print the table."""
+def compare(theirs, ours, first=lambda result: result):
+    """
+    Time two calls one after the other, REPEATS times; stop if their results differ.
+
+    Returns
+    -------
+    theirs, ours : float
+        Medians of the seconds.
+    """
+    times = []
+    for _ in range(REPEATS):
+        (their_time, expected), (our_time, found) = seconds(*theirs), seconds(*ours)
+        if not np.array_equal(expected, first(found), equal_nan=True):
+            raise SystemExit(f"{ours[0].__name__}: the results differ")
+        times.append((their_time, our_time))
+    return tuple(statistics.median(column) for column in zip(*times, strict=True))
+
+
+def rows(kernel_sizes=(5, 15, 51, 151)):
+    """Yield what was compared, with what, and the seconds of both."""
     rng = np.random.default_rng(0)
     image = rng.normal(size=(1024, 1032)).astype(np.float32)
     image[rng.random(image.shape) < 0.02] = np.nan
-    print("1024 x 1032 pixels, 2 % NaN; seconds, median of", REPEATS)
-    print(f"{'kernel':>6} {'axis':>4} {'stcal':>7} {'here':>7} {'ratio':>6}")
-    for kernel_size in (5, 15, 51, 151):
+    for kernel_size in kernel_sizes:
         for axis in (1, 2):
             kernel = (1, kernel_size) if axis == 1 else (kernel_size, 1)
-            times = {"stcal": [], "here": []}
-            for _ in range(REPEATS):
-                theirs, expected = seconds(medfilt, image, kernel)
-                ours, found = seconds(median, image, kernel_size, axis)
-                if not np.array_equal(expected, found, equal_nan=True):
-                    raise SystemExit("the medians differ")
-                times["stcal"].append(theirs)
-                times["here"].append(ours)
-            stcal, here = (statistics.median(times[name]) for name in times)
-            print(f"{kernel_size:6} {axis:4} {stcal:7.3f} {here:7.3f} {stcal / here:6.1f}")
+            times = compare((medfilt, image, kernel), (median, image, kernel_size, axis))
+            yield f"median, kernel {kernel_size}, axis {axis}", "stcal's medfilt", *times
+    stack = np.stack([np.roll(image, i) for i in range(36)])
+    times = compare((np.nanmin, stack, 0), (minimum, stack), lambda result: result[0])
+    yield "minimum of 36 planes, and whose it is", "numpy.nanmin", *times
 
 
 if __name__ == "__main__":
-    main()
+    for name, instead, theirs, ours in rows():
+        print(f"{name:40} {ours:7.3f}  {instead:15} {theirs:7.3f}  {theirs / ours:5.1f}")

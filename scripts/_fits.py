@@ -115,10 +115,12 @@ def created(path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def write_image(path, image, header):
-    """Write a stage's file: one image [ny, nx] in the primary HDU, `header` carried on."""
+def write_image(path, image, header, **extensions):
+    """Write a stage's file: an image [ny, nx] with its header, and others by their names."""
     with created(path) as file:
         append_image(file, image, header)
+        for name, extension in extensions.items():
+            append_image(file, extension, fitsio.FITSHDR(), name)
 
 
 def append_image(file, image, header, name=None):

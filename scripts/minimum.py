@@ -5,7 +5,7 @@ import fitsio
 import numpy as np
 
 from _fits import add_cards, image_cards, opened, write_image
-from _program import Fault, parser, run
+from _program import Fault, note, parser, run
 
 
 def minimum(planes):
@@ -21,6 +21,8 @@ def minimum(planes):
     -------
     lowest : ndarray of float32, [ny, nx]
         In the units of the planes; NaN where every plane is NaN.
+    source : ndarray of int16, [ny, nx]
+        The number, from 1, of the first plane that has the minimum; 0 where every plane is NaN.
 
     Notes
     -----
@@ -28,12 +30,39 @@ def minimum(planes):
     """
     planes = iter(planes)
     lowest = next(planes).copy()
-    for plane in planes:
+    source = (lowest == lowest).astype(np.int16)
+    for number, plane in enumerate(planes, start=2):
+        # Also where there was none before, as comparisons with NaN are false.
+        np.putmask(source, ~(lowest <= plane) & (plane == plane), number)
         np.fmin(lowest, plane, out=lowest)
-    return lowest
+    return lowest, source
 
 
-def stack_header(header, planes):
+def shares(source, n_planes):
+    """
+    Measure how much of the minimum each plane sets.
+
+    Parameters
+    ----------
+    source : ndarray of int16, [ny, nx]
+        As of `minimum`.
+    n_planes : int
+
+    Returns
+    -------
+    shares : ndarray of float64, [n_planes]
+        Fractions of the valid pixels.
+    """
+    counts = np.bincount(source.ravel(), minlength=n_planes + 1)[1:]
+    return counts / max(1, counts.sum())
+
+
+def is_odd(share, n_planes):
+    """Tell whether the share of a plane is nearer to all than to an equal part."""
+    return n_planes > 1 and share > (1 + 1 / n_planes) / 2
+
+
+def stack_header(header, planes, shares):
     """
     Make the header of a stack's minimum.
 
@@ -43,12 +72,14 @@ def stack_header(header, planes):
         The cards that name the stack.
     planes : list of (str, fitsio.FITSHDR)
         Exposure name and header of each plane.
+    shares : sequence of float
+        Of the minimum, of each plane.
 
     Returns
     -------
     header : fitsio.FITSHDR
         With the cards on which all planes agree (those without one agree with any), and the
-        exposures with their pedestals and warnings.
+        exposures with their pedestals, shares and warnings.
     """
     header = fitsio.FITSHDR(header.records())
     agreed = {}
@@ -58,27 +89,33 @@ def stack_header(header, planes):
     for name, records in agreed.items():
         if not name.startswith("BPX") and len({record["value"] for record in records}) == 1:
             header.add_record(records[0])
-    for i, (exposure, cards) in enumerate(planes, start=1):
-        pedestal = cards.get("BPXPED", np.nan)
+    for i, ((exposure, cards), share) in enumerate(zip(planes, shares, strict=True), start=1):
+        warnings = [cards["BPXWARN"]] if "BPXWARN" in cards else []
+        if is_odd(share, len(planes)):
+            warnings.append(f"sets {share:.0%} of the minimum")
         add_cards(
             header,
             (f"BPXE{i:04}", exposure, "exposure in the stack"),
-            (f"BPXP{i:04}", pedestal, "its residual pedestal"),
+            (f"BPXP{i:04}", cards.get("BPXPED", np.nan), "its residual pedestal"),
+            (f"BPXF{i:04}", round(float(share), 5), "fraction of the minimum that it sets"),
         )
-        if "BPXWARN" in cards:
-            add_cards(header, (f"BPXW{i:04}", cards["BPXWARN"], "warning"))
+        if warnings:
+            add_cards(header, (f"BPXW{i:04}", ", ".join(warnings), "warning"))
     return header
 
 
 def main(arguments):
-    """Write ``minimum.fits``, one plane in memory at a time."""
+    """Write ``minimum.fits``, one plane in memory at a time; SOURCE says whose minimum it is."""
     with opened(arguments.pedestal) as file:
         if len(file) < 2:
             raise Fault(f"{arguments.pedestal}: no planes; give the file of the stage pedestal")
-        lowest = minimum(hdu.read() for hdu in file[1:])
+        lowest, source = minimum(hdu.read() for hdu in file[1:])
         planes = [(hdu.get_extname(), image_cards(hdu)) for hdu in file[1:]]
-        header = stack_header(image_cards(file[0]), planes)
-    write_image(arguments.output, lowest, header)
+        header = stack_header(image_cards(file[0]), planes, shares(source, len(planes)))
+    for card in header.records():
+        if card["name"].startswith("BPXW"):
+            note(f"{card['name']}: {card['value']}")
+    write_image(arguments.output, lowest, header, SOURCE=source)
 
 
 if __name__ == "__main__":

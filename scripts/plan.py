@@ -73,7 +73,8 @@ def sizes(rows):
         n_pixels = math.prod(shapes[0]) if shapes else 0
         folder = f"results/stacks/{stack}"
         found[f"{folder}/pedestal.fits"] = 4 * n_pixels * len(stacks[stack])
-        found[f"{folder}/minimum.fits"] = found[f"{folder}/median.fits"] = 4 * n_pixels
+        found[f"{folder}/minimum.fits"] = 6 * n_pixels
+        found[f"{folder}/median.fits"] = 4 * n_pixels
         found[f"{folder}/flags.fits"] = n_pixels
     return found
 

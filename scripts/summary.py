@@ -1,28 +1,31 @@
 #!/usr/bin/env -S python3 -Es
 """Write the summary: one row per product, from the headers of its flagged science exposure."""
 
-import pandas as pd
+import csv
 
 from _cards import primary_values
 from _names import flagged_path
 from _program import parser, run, whole
 from _tables import COMBINED
 
-# Column of the summary: card of the flagged exposure, type.
+# Column of the summary: card of the flagged exposure.
 CARDS = {
-    "status": ("S_BPXSLF", "string"),
-    "n_low": ("BPXNLO", "Int64"),
-    "n_high": ("BPXNHI", "Int64"),
-    "low_threshold": ("BPXTHLO", "Float64"),
-    "high_threshold": ("BPXTHHI", "Float64"),
-    "n_new": ("BPXNNEW", "Int64"),
-    "flagfrac_lower": ("BPXFRLO", "Float64"),
-    "flagfrac_upper": ("BPXFRHI", "Float64"),
-    "kernel_size": ("BPXKERN", "Int64"),
-    "edge_mode": ("BPXEDGE", "string"),
-    "dispersion_axis": ("BPXAXIS", "Int64"),
-    "version": ("BPXVER", "string"),
+    "n_low": "BPXNLO",
+    "n_high": "BPXNHI",
+    "low_threshold": "BPXTHLO",
+    "high_threshold": "BPXTHHI",
+    "n_new": "BPXNNEW",
+    "n_edge": "BPXNEDGE",
+    "n_run": "BPXNRUN",
+    "n_line": "BPXNLINE",
+    "flagfrac_lower": "BPXFRLO",
+    "flagfrac_upper": "BPXFRHI",
+    "kernel_size": "BPXKERN",
+    "edge_mode": "BPXEDGE",
+    "dispersion_axis": "BPXAXIS",
+    "version": "BPXVER",
 }
+LEADING = ("association", "product", "science", "stack", "status", "n_exposures")
 
 
 def products(members):
@@ -31,27 +34,30 @@ def products(members):
 
     Parameters
     ----------
-    members : DataFrame
-        With the columns association, product, exposure, exptype, path, stack.
+    members : iterable of dict
+        Rows with association, product, exposure, exptype, path, stack.
 
     Returns
     -------
-    products : DataFrame
-        One row per product, in the table's order: association, product, science (its exposure),
-        stack, n_exposures (distinct ones in the stack).
+    products : list of dict
+        In the table's order: association, product, science (its exposure), stack, n_exposures
+        (distinct ones in the stack).
     """
-    key = ["association", "product"]
-    combined = members[members["exptype"].isin(COMBINED)]
-    counts = combined.groupby(key)["exposure"].nunique().rename("n_exposures")
-    science = members[members["exptype"] == "science"].rename(columns={"exposure": "science"})
-    table = science[[*key, "science", "stack"]].merge(counts.reset_index(), on=key)
-    return table.reset_index(drop=True)
+    found, exposures = {}, {}
+    for row in members:
+        key = row["association"], row["product"]
+        if row["exptype"] in COMBINED:
+            exposures.setdefault(key, set()).add(row["exposure"])
+        if row["exptype"] == "science":
+            names = ("association", "product", "stack")
+            found[key] = {**{n: row[n] for n in names}, "science": row["exposure"]}
+    return [{**found[key], "n_exposures": len(exposures[key])} for key in found]
 
 
 def row_of(header):
     """Return the summary's columns from a flagged exposure's header, None where it says nothing."""
-    row = {column: header.get(card) for column, (card, _) in CARDS.items()}
-    return {**row, "warnings": "; ".join(warnings_of(header)) or None}
+    row = {column: header.get(card) for column, card in CARDS.items()}
+    return {"status": header["S_BPXSLF"], **row, "warnings": "; ".join(warnings_of(header)) or None}
 
 
 def warnings_of(header):
@@ -67,24 +73,24 @@ def warnings_of(header):
         found.append("no valid pixel in the minimum, nothing flagged")
     if header.get("S_BPXSLF") == "SKIPPED":
         found.append("no background or selfcal exposure, nothing flagged")
+    if int(header.get("BPXNLINE", 0)):
+        found.append(
+            f"{header['BPXNLINE']} flagged pixels repeat at one wavelength on bright structure, "
+            "maybe a spectral line; add dedicated backgrounds"
+        )
     return found
 
 
 def main(arguments):
     """Write ``summary.csv``."""
-    table = products(pd.read_csv(arguments.members, dtype="string", keep_default_na=False))
-    paths = [flagged_path(*row) for row in table[["stack", "science"]].itertuples(index=False)]
-    cards = pd.DataFrame(
-        [row_of(primary_values(path)) for path in paths], columns=[*CARDS, "warnings"]
-    )
-    for column, (_, dtype) in CARDS.items():
-        # By way of numbers, as the cards are texts.
-        values = cards[column] if dtype == "string" else pd.to_numeric(cards[column])
-        table[column] = values.astype(dtype)
-    table["warnings"] = cards["warnings"]
-    leading = ["association", "product", "science", "stack", "status"]
-    with whole(arguments.output) as part:
-        table[leading + [c for c in table if c not in leading]].to_csv(part, index=False)
+    with open(arguments.members, newline="") as file:
+        rows = products(csv.DictReader(file))
+    with whole(arguments.output) as part, open(part, "w", newline="") as file:
+        table = csv.DictWriter(file, [*LEADING, *CARDS, "warnings"], lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            header = primary_values(flagged_path(row["stack"], row["science"]))
+            table.writerow({**row, **row_of(header)})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from _fits import add_cards, read_image, write_image
+from _inspect import LONG, counts
 from _program import fraction, note, parser, run
 
 GOOD, LOW, HIGH = 0, 1, 2
@@ -54,12 +55,14 @@ def flag_outliers(minimum, median, flagfrac_lower=0.001, flagfrac_upper=0.001):
 
 
 def main(arguments):
-    """Write ``flags.fits``."""
+    """Write ``flags.fits``, and into its header what is doubtful about them."""
     minimum, _ = read_image(arguments.minimum)
     median, header = read_image(arguments.median)
     lower, upper = arguments.flagfrac_lower, arguments.flagfrac_upper
     flags, low, high = flag_outliers(minimum, median, lower, upper)
     n_low, n_high = np.count_nonzero(flags == LOW), np.count_nonzero(flags == HIGH)
+    axis = header.get("BPXAXIS") or None
+    n_edge, n_run, n_line = counts(flags, minimum - median, high, axis, header["BPXKERN"])
     add_cards(
         header,
         ("BPXFRLO", lower, "flagfrac_lower"),
@@ -68,7 +71,14 @@ def main(arguments):
         ("BPXTHHI", high, f"high threshold [{header.get('BUNIT', '')}]"),
         ("BPXNLO", n_low, "pixels flagged below the low threshold"),
         ("BPXNHI", n_high, "pixels flagged above the high threshold"),
+        ("BPXNEDGE", n_edge, "of them within half a kernel of the ends"),
     )
+    if axis:
+        add_cards(
+            header,
+            ("BPXNRUN", n_run, f"of them in runs of {LONG} or more along the axis"),
+            ("BPXNLINE", n_line, "of them maybe of a spectral line"),
+        )
     note(f"flagged {n_low} low (< {low}), {n_high} high (> {high})")
     write_image(arguments.output, flags, header)
 

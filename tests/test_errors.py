@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -212,7 +213,7 @@ def test_what_was_not_reached(nods):
 def test_another_grating_is_a_warning_in_the_summary(workflow, primary, warning):
     usual = {"GRATING": "G395H", "FILTER": "F290LP"}
     write_exposure(workflow.path("asn/a_rate.fits"), primary=usual)
-    write_exposure(workflow.path("asn/b_rate.fits"), primary=usual | primary)
+    write_exposure(workflow.path("asn/b_rate.fits"), seed=1, primary=usual | primary)
     pairs = [("a_rate.fits", "science"), ("b_rate.fits", "background")]
     write_association(workflow.path("asn/x_asn.json"), ("p", pairs))
     out = workflow.run().stdout
@@ -226,11 +227,27 @@ def test_a_pedestal_without_pixels_is_a_warning_in_the_summary(workflow):
     planes["SCI"][50:, 474:507] = np.nan
     write_exposure(workflow.path("asn/a_rate.fits"), "MIRIFULONG")
     write_exposure(workflow.path("asn/b_rate.fits"), "MIRIFULONG", planes=planes)
+    write_exposure(workflow.path("asn/c_rate.fits"), "MIRIFULONG", seed=2)
     pairs = [("a_rate.fits", "science"), ("b_rate.fits", "background")]
+    pairs += [("c_rate.fits", "background")]
     write_association(workflow.path("asn/x_asn.json"), ("p", pairs))
     workflow.run("--quiet", "all")
     (found,) = pd.read_csv(workflow.path("results/summary.csv"))["warnings"]
     assert found.startswith("b: left out")
+
+
+def test_an_exposure_that_sets_the_minimum_is_a_warning_in_the_summary(workflow):
+    planes = planes_of(SHAPES["NRS1"], seed=1)
+    planes["SCI"] -= 2
+    write_exposure(workflow.path("asn/low_rate.fits"), planes=planes)
+    write_exposure(workflow.path("asn/a_rate.fits"))
+    write_exposure(workflow.path("asn/b_rate.fits"), seed=2)
+    pairs = [("a_rate.fits", "science"), ("b_rate.fits", "selfcal"), ("low_rate.fits", "selfcal")]
+    write_association(workflow.path("asn/x_asn.json"), ("p", pairs))
+    workflow.run("--quiet", "all")
+    (found,) = pd.read_csv(workflow.path("results/summary.csv"))["warnings"]
+    share = int(re.fullmatch(r"low: sets (\d+)% of the minimum", found)[1])
+    assert 90 < share <= 100
 
 
 def test_after_kill_9_the_plain_command_goes_on(nods, tmp_path_factory):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from jwst.badpix_selfcal.badpix_selfcal import badpix_selfcal
 from stcal.outlier_detection.utils import medfilt
 
+from _inspect import at_edge, counts, line_like, run_lengths
 from median import batcher_network, dispersion_axis, median
-from minimum import minimum
+from minimum import is_odd, minimum, shares
 from pedestal import UNILLUMINATED, disagreements, subtract_pedestal
 from threshold import flag_outliers
 
@@ -185,13 +186,28 @@ def test_flags_refuse_another_shape():
 )
 def test_minimum_is_nanmin_in_any_order(stack):
     expected = np.nanmin(stack, axis=0)
-    assert same(minimum(stack), expected)
-    assert same(minimum(stack[::-1]), expected)
+    lowest, source = minimum(stack)
+    assert same(lowest, expected)
+    assert same(minimum(stack[::-1])[0], expected)
+    assert np.array_equal(source == 0, np.isnan(expected))
+    first = np.argmax(stack == expected, axis=0) + 1
+    assert np.array_equal(source, np.where(source > 0, first, 0))
+
+
+def test_shares_of_the_minimum():
+    source = np.array([[0, 1, 1, 2], [3, 3, 3, 3]], np.int16)
+    assert shares(source, 4).tolist() == [2 / 7, 1 / 7, 4 / 7, 0]
+    assert shares(np.zeros((2, 2), np.int16), 2).tolist() == [0, 0]
+
+
+def test_an_exposure_is_odd_when_its_share_is_nearer_to_all():
+    assert [is_odd(share, 4) for share in (0.25, 0.6, 0.63, 1.0)] == [False, False, True, True]
+    assert not is_odd(1.0, 1)
 
 
 def test_minimum_leaves_its_input_alone():
     first, second = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
-    assert minimum([first, second]).sum() == 0
+    assert minimum([first, second])[0].sum() == 0
     assert first.sum() == 4
 
 
@@ -220,7 +236,7 @@ def test_an_exposure_without_valid_unilluminated_pixels_drops_out():
     subtracted, level = subtract_pedestal(plane, "MIRIFULONG")
     assert np.isnan(level)
     assert np.isnan(subtracted).all()
-    assert same(minimum([subtracted, plane]), plane)
+    assert same(minimum([subtracted, plane])[0], plane)
 
 
 def test_exposures_that_do_not_belong_together():
@@ -235,6 +251,63 @@ def test_exposures_that_do_not_belong_together():
     # Not only against the first, which does not say.
     faults, _ = disagreements({**header, "DISPAXIS": 2}, (4, 4), seen)
     assert faults == ["DISPAXIS 2 against 1"]
+
+
+# ---- what is doubtful among the flags ------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(bool, SHAPES), st.sampled_from([1, 2]))
+def test_runs_of_flagged_pixels(flagged, axis):
+    """As one would count them: the lengths of the words of x in each line."""
+    lines = flagged if axis == 1 else flagged.T
+    words = "|".join("".join("x" if f else " " for f in line) for line in lines)
+    expected = [len(word) for word in words.replace("|", " ").split()]
+    assert run_lengths(flagged, axis).tolist() == expected
+
+
+@pytest.mark.parametrize(("axis", "expected"), [(1, 4), (2, 3), (None, 6)])
+def test_flags_at_the_edge(axis, expected):
+    flagged = np.zeros((20, 30), bool)
+    flagged[10, [0, 6, 7, 29]] = True  # half of a kernel of 15 is 7
+    flagged[[0, 19], 15] = flagged[0, 0] = True
+    assert at_edge(flagged, axis, 15) == expected
+    assert at_edge(flagged, axis, 1) == 0
+    assert at_edge(flagged, axis, 99) == flagged.sum()
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_line_is_told_from_bad_pixels(axis, rng):
+    """A line is bright across a slice, and at about the same wavelength in several slices."""
+    difference = rng.normal(0, 0.1, (200, 300)).astype(np.float32)
+    line = np.zeros(difference.shape, bool)
+    for i, start in enumerate(range(20, 280, 30)):
+        line[100 + i % 3, start : start + 5] = True
+    difference[line] += 5
+    bad = np.zeros(difference.shape, bool)
+    bad[rng.integers(0, 200, 60), rng.integers(0, 300, 60)] = True
+    bad[101, ::40] = True  # at the line's wavelength, yet each alone
+    bad[50:53, 60:63] = True  # a cluster is in one place
+    bad &= ~line
+    difference[bad] += 5
+    flagged = line | bad
+    if axis == 1:
+        y, x = line_like(flagged.T, difference.T, 4.0, 1)
+        x, y = y, x
+    else:
+        y, x = line_like(flagged, difference, 4.0, 2)
+    found = np.zeros_like(line)
+    found[y, x] = True
+    beside = np.roll(line, 1, axis=1) & np.roll(line, -1, axis=1)
+    assert found[line & beside].all()
+    assert not found[bad & ~beside].any()
+    assert line_like(bad, np.where(line, 0, difference), 4.0, 2)[0].size == 0
+
+
+def test_counts_without_a_dispersion_axis():
+    flags = np.ones((5, 5), np.uint8)
+    assert counts(flags, np.zeros((5, 5)), 1.0, None, 3) == (16, None, None)
+    assert counts(flags, np.zeros((5, 5)), 1.0, 2, 3) == (10, 25, 0)
 
 
 @pytest.fixture
