@@ -6,11 +6,15 @@ min_version("9.0")
 configfile: workflow.source_path("config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/selfcal.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/tune.smk"
 include: "workflow/rules/tools.smk"
 include: "workflow/rules/status.smk"
 
@@ -25,3 +29,4 @@ rule all:
         collect(rules.associate.output, association=association_files),
         rules.members.output,
         rules.summary.output,
+        rules.provenance.output,

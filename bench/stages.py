@@ -51,9 +51,14 @@ def rows(kernel_sizes=(5, 15, 51, 151)):
             kernel = (1, kernel_size) if axis == 1 else (kernel_size, 1)
             times = compare((medfilt, image, kernel), (median, image, kernel_size, axis))
             yield f"median, kernel {kernel_size}, axis {axis}", "stcal's medfilt", *times
-    stack = np.stack([np.roll(image, i) for i in range(36)])
-    times = compare((np.nanmin, stack, 0), (minimum, stack), lambda result: result[0])
-    yield "minimum of 36 planes, and whose it is", "numpy.nanmin", *times
+    planes = [np.roll(image, i) for i in range(36)]
+    times = compare((nanmin_of_stack, planes), (minimum, planes), lambda result: result[0])
+    yield "minimum of 36 planes, and whose it is", "numpy.nanmin of their stack", *times
+
+
+def nanmin_of_stack(planes):
+    """Take the minimum as jwst does: of all planes at once."""
+    return np.nanmin(np.asarray(planes), axis=0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import difflib
 import os
 
 import jsonschema
+import pandas as pd
 import yaml
 
 from _tables import COMBINED
@@ -47,13 +48,46 @@ def config_faults(config, schema):
     return faults
 
 
+SETTING = ("kernel_size", "edge_mode", "flagfrac_lower", "flagfrac_upper")
+
+
+def read_settings(path, schema):
+    """
+    Read a table of settings to compare, and check it by the config's schema.
+
+    Returns
+    -------
+    settings : DataFrame or None
+        With the columns of SETTING; none where there are faults.
+    faults : list of str
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        return None, [f"{path}: not a readable table ({error}); correct tune in the config"]
+    if sorted(table.columns) != sorted(SETTING) or not len(table):
+        return None, [f"{path}: a table of {', '.join(SETTING)} is needed; correct the columns"]
+    table = table[list(SETTING)].drop_duplicates()
+    faults = [
+        f"{path}: row {i}: {fault}"
+        for i, row in enumerate(table.to_dict("records"), start=1)
+        for fault in config_faults(row, schema)
+    ]
+    return (None, faults) if faults else (table, faults)
+
+
 def wanted(rule):
     """Say in words which values a key of the config takes."""
     if "enum" in rule:
         return "one of " + ", ".join(str(value) for value in rule["enum"])
     if "anyOf" in rule:
         return "a path, a glob or a list of them"
-    words = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
+    words = {
+        "number": "a number",
+        "integer": "a whole number",
+        "boolean": "true or false",
+        "string": "a path",
+    }
     text = words[rule["type"]]
     if "not" in rule:
         text = "an odd number"

@@ -148,7 +148,8 @@ def draw_histogram(figure, stack):
             axes.hist(tail, bins, color=colour, label=f"flagged {name}: {tail.size} pixels")
             label = f"{name} threshold {threshold:.4g} {stack.unit}"
             axes.axvline(threshold, color=colour, ls="--", label=label)
-        axes.set(yscale="log", xlabel=f"minimum - median [{stack.unit}]", ylabel="pixels per bin")
+        axes.set(xlabel=f"minimum - median [{stack.unit}]", ylabel="pixels per bin")
+        axes.set_yscale("symlog", linthresh=1)  # a bin may be empty, as may be all
     near.set_title("near the thresholds; the outermost bins hold what lies beyond")
     far.set_title("all")
     figure.legend(*near.get_legend_handles_labels(), loc="outside lower center", ncols=5)
@@ -185,7 +186,9 @@ def draw_cuts(figure, stack):
         axes.set(xlabel=f"{name} [pixel]", ylabel=f"[{stack.unit}]")
         kind = "strong" if (value, along, across) in strongest else "the weakest"
         axes.set_title(f"{kind} {STYLES[value][0]} flag, {other} = {across}")
-    if strongest:
+    if not strongest:
+        figure.text(0.5, 0.5, "nothing is flagged", ha="center")
+    else:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5)
 
@@ -246,9 +249,13 @@ def draw_fractions(figure, stack):
     count.set(ylabel="pixels that it flags", title="the vertical lines are what was chosen")
     threshold.set(ylabel=f"|threshold| [{stack.unit}]", title="and where its threshold lies")
     for axes in (count, threshold):
-        axes.set(xscale="log", yscale="log", xlabel="flagfrac (of the valid pixels)")
+        axes.set(xscale="log", xlabel="flagfrac (of the valid pixels)")
         axes.grid(alpha=0.3)
-    count.legend()
+    count.set_yscale("symlog", linthresh=1)
+    if any((line.get_ydata() > 0).any() for line in threshold.lines[::2]):
+        threshold.set_yscale("log")
+    if valid.size:
+        count.legend()
 
 
 def draw_sources(figure, stack):

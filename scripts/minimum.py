@@ -29,12 +29,13 @@ def minimum(planes):
     The bits of ``numpy.nanmin`` over the stack, which ``jwst.badpix_selfcal`` takes.
     """
     planes = iter(planes)
-    lowest = next(planes).copy()
-    source = (lowest == lowest).astype(np.int16)
+    lowest = next(planes)
+    source = np.ones(lowest.shape, np.int16)
     for number, plane in enumerate(planes, start=2):
-        # Also where there was none before, as comparisons with NaN are false.
-        np.putmask(source, ~(lowest <= plane) & (plane == plane), number)
-        np.fmin(lowest, plane, out=lowest)
+        lower = np.fmin(lowest, plane)
+        np.putmask(source, lower != lowest, number)  # also where there was none before
+        lowest = lower
+    source[np.isnan(lowest)] = 0
     return lowest, source
 
 

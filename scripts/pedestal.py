@@ -6,7 +6,7 @@ import warnings
 import fitsio
 import numpy as np
 
-from _fits import add_cards, append_image, created, read_science
+from _fits import add_cards, append_image, created, read_image, read_science
 from _names import exposure_name
 from _program import VERSION, Fault, complain, note, parser, run
 
@@ -107,6 +107,7 @@ def disagreements(header, shape, seen):
 def main(arguments):
     """Write ``pedestal.fits``, one exposure in memory at a time."""
     seen = {}
+    added = read_image(arguments.add)[0] if arguments.add else None
     with created(arguments.output) as output:
         output.write(None, header=stack_cards(arguments.stack, len(arguments.exposures)))
         for path in arguments.exposures:
@@ -118,6 +119,7 @@ def main(arguments):
                     f"{path}: {', '.join(faults)} of the exposures before it in the stack; "
                     "take those that do not belong out of the association"
                 )
+            plane = plane if added is None else plane + added
             plane, level = subtract_pedestal(plane, header["DETECTOR"])
             if level != level:
                 doubts.append("left out, no valid pixel between channels")
@@ -146,5 +148,6 @@ if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
     options.add_argument("--output", required=True, help="pedestal.fits")
+    options.add_argument("--add", metavar="IMAGE", help="an image to add to each exposure first")
     options.add_argument("--stack", default="stack", help="name of the stack, for the headers")
     run(main, options)

@@ -13,6 +13,7 @@ from _tables import FLAGGED, read_members
 RESULTS = (
     "results/stacks/*",
     "results/figures/*",
+    "results/tune/*",
     "results/flagged/*/*.fits",
     "results/associations/*.json",
     "results/by_association/*",
@@ -40,6 +41,7 @@ def wanted(rows):
             f"results/by_association/{association}",
             f"results/stacks/{stack}",
             f"results/figures/{stack}",
+            f"results/tune/{stack}",
         }
         if exptype in FLAGGED:
             paths.add(flagged_path(stack, exposure))

@@ -4,7 +4,6 @@
 import contextlib
 import mmap
 import os
-import re
 
 from _cards import (
     card,
@@ -27,12 +26,18 @@ BLANKED = ("SCI", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 # A pixel takes four bytes in a FITS file, the highest first. DQ is stored as signed, offset by
 # 2**31; that changes no bit but the highest.
 NAN = bytes.fromhex("7fc00000")
-FLAG = (DO_NOT_USE | OTHER_BAD_PIXEL).to_bytes(4, "big")
+HIGHEST, _, _, LOWEST = (DO_NOT_USE | OTHER_BAD_PIXEL).to_bytes(4, "big")
 
 
 def flagged_pixels(plane):
-    """Return the places, counted row by row, of the pixels that are not 0 in a plane of bytes."""
-    return [match.start() for match in re.finditer(rb"[^\0]", plane)]
+    """Return the places, counted row by row, of the pixels that are 1 or 2 in a plane of bytes."""
+    pixels = []
+    for flag in (b"\1", b"\2"):
+        pixel = plane.find(flag)
+        while pixel >= 0:
+            pixels.append(pixel)
+            pixel = plane.find(flag, pixel + 1)
+    return pixels
 
 
 def apply_flags(pixels, data, dq, planes):
@@ -58,11 +63,11 @@ def apply_flags(pixels, data, dq, planes):
     -----
     After ``jwst.badpix_selfcal.badpix_selfcal.apply_flags`` of jwst 3.0.0.
     """
-    for pixel in pixels:
-        for i, bits in enumerate(FLAG, start=dq + 4 * pixel):
-            data[i] |= bits
-        for plane in planes:
-            place = plane + 4 * pixel
+    for place in (dq + 4 * pixel for pixel in pixels):
+        data[place] |= HIGHEST
+        data[place + 3] |= LOWEST
+    for plane in planes:
+        for place in (plane + 4 * pixel for pixel in pixels):
             data[place : place + 4] = NAN
 
 

@@ -1,4 +1,5 @@
-# The demo: the exposures that demo/exposures.csv lists, simulated beside that table.
+# The demo: the exposures that demo/exposures.csv lists, simulated beside that table, and how many of
+# their bad pixels were found.
 
 
 rule truth:
@@ -38,3 +39,29 @@ rule simulate:
         "simulate.py --detector {params.scene[detector]} --source {params.scene[source]}"
         " --offset {params.scene[offset]} --pedestal {params.scene[pedestal]}"
         " --seed {params.scene[seed]} --log {log} {input} {output}"
+
+
+demo_stacks = [
+    stack
+    for stack, paths in exposures_of_stack.items()
+    if all(path.startswith("demo/exposures/") for path in paths)
+]
+
+
+rule recall:
+    input:
+        minimum=collect("results/stacks/{stack}/minimum.fits", stack=demo_stacks),
+        flags=collect("results/stacks/{stack}/flags.fits", stack=demo_stacks),
+        truth=collect(
+            rules.truth.output, detector={scene["detector"] for scene in demo.values()}
+        ),
+    output:
+        "results/report/recall.csv",
+    log:
+        "logs/recall.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("recall"),
+    shell:
+        "recall.py --log {log} {output} --truth {input.truth} --flags {input.flags}"

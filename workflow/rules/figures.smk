@@ -1,4 +1,9 @@
-# Pictures of what was flagged, made when asked for: snakemake figures
+# Pictures of what was flagged and the report's first page, made when asked for: snakemake figures
+
+
+localrules:
+    overview,
+
 
 FIGURES = {
     "flags": "which pixels",
@@ -26,6 +31,7 @@ def figure_of_stack(name):
 rule figures:
     input:
         collect("results/figures/{stack}/flags.png", stack=exposures_of_stack.index),
+        "results/report/overview.rst",
 
 
 rule draw_stack:
@@ -47,3 +53,26 @@ rule draw_stack:
         folder="results/figures/{stack}",
     shell:
         "draw_stack.py --log {log} {input} {params.folder}"
+
+
+# The first page of the report.
+rule overview:
+    input:
+        rules.members.output,
+        rules.summary.output,
+        recall=rules.recall.output if demo_stacks else [],
+    output:
+        "results/report/overview.rst",
+        "results/report/products.csv",
+        "results/report/warnings.csv",
+    log:
+        "logs/overview.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("overview"),
+        recall=lambda wildcards, input: (
+            f"--recall {input.recall}" if input.recall else ""
+        ),
+    shell:
+        "overview.py --log {log} {params.recall} {input[0]} {input[1]} {output[0]}"

@@ -61,3 +61,27 @@ rule summary:
         code=code("summary"),
     shell:
         "summary.py --log {log} {input.members} {output}"
+
+
+# Reads every exposure, so it is no local rule.
+rule provenance:
+    input:
+        list(path_of_exposure.values()),
+        list(association_files.values()),
+        members=rules.members.output,
+    output:
+        "results/provenance.json",
+    log:
+        "logs/provenance.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=250,
+        runtime=all_runtime,
+    params:
+        code=code("provenance"),
+        associations=_names.tidy_patterns(config["associations"]),
+        config=json.dumps(config),
+    shell:
+        "provenance.py --log {log} --config {params.config:q} --output {output}"
+        " {input.members} {params.associations:q}"

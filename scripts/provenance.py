@@ -1,0 +1,69 @@
+#!/usr/bin/env -S python3 -Es
+"""Write what a run was made of: versions, config, git commit, inputs with size and checksum."""
+
+import csv
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+
+from _program import VERSION, parser, run, whole
+from _tables import COMBINED, find_associations
+
+
+def git_commit(folder):
+    """Return the commit of the git repository that a folder is in, with + if changed; or None."""
+    if not shutil.which("git"):
+        return None
+    answers = []
+    for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        command = ["git", "-c", "safe.directory=*", "-C", folder, *words]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            return None
+        answers.append(done.stdout.strip())
+    return answers[0] + ("+" if answers[1] else "")
+
+
+def described(path):
+    """Return a file's path, size in bytes and SHA-256."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": path, "size": os.path.getsize(path), "sha256": digest}
+
+
+def packages():
+    """Return the version of each package of the environment, by name."""
+    found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def main(arguments):
+    """Write ``provenance.json``."""
+    with open(arguments.members, newline="") as file:
+        exposures = {row["path"] for row in csv.DictReader(file) if row["exptype"] in COMBINED}
+    paths, _ = find_associations(arguments.associations)
+    record = {
+        "workflow": {"version": VERSION, "git_commit": git_commit(os.path.dirname(__file__))},
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": packages(),
+        "config": json.loads(arguments.config),
+        "associations": [described(path) for path in sorted(paths.values())],
+        "exposures": [described(path) for path in sorted(exposures)],
+    }
+    with whole(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("members", help="members.csv")
+    options.add_argument("associations", nargs="+", help="association files or globs")
+    options.add_argument("--config", default="{}", help="the config as used, in JSON")
+    options.add_argument("--output", required=True, help="provenance.json")
+    run(main, options)

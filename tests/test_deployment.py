@@ -1,0 +1,143 @@
+"""Elsewhere: as a module of another workflow, on what is read-only, repeated; its provenance."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from conftest import ROOT, Workflow, copy_workflow, program, write_association, write_exposure
+
+
+def results_of(workflow):
+    """Return every FITS file of the results: its arrays' bytes by path."""
+    found = {}
+    for path in workflow.path("results").rglob("*.fits"):
+        if not path.is_symlink():
+            with fits.open(path) as hdus:
+                arrays = [hdu.data.tobytes() for hdu in hdus if hdu.data is not None]
+            found[str(path.relative_to(workflow.folder))] = arrays
+    return found
+
+
+def test_a_run_repeated_elsewhere_gives_the_same_bytes(nods, tmp_path_factory):
+    """Another clone, another folder, the exposures in another order in the association."""
+    nods.run("--quiet", "all")
+    elsewhere = Workflow(tmp_path_factory.mktemp("elsewhere"))
+    shutil.copytree(nods.path("rate"), elsewhere.path("rate"))
+    shutil.copytree(nods.path("asn"), elsewhere.path("asn"))
+    for path in elsewhere.path("asn").iterdir():
+        association = json.loads(path.read_text())
+        association["products"][0]["members"].reverse()
+        path.write_text(json.dumps(association))
+    snakefile = copy_workflow(tmp_path_factory.mktemp("clone"))
+    elsewhere.run("--quiet", "all", snakefile=snakefile)
+    first, again = results_of(nods), results_of(elsewhere)
+    assert first == again
+    assert len(first) == 6
+
+
+def test_provenance(nods):
+    nods.run("--quiet", "all", config=["kernel_size=7"])
+    record = json.loads(nods.path("results/provenance.json").read_text())
+    assert record["config"]["kernel_size"] == 7
+    assert record["config"]["flagfrac_lower"] == 0.001
+    assert record["packages"]["numpy"] == np.__version__
+    assert record["python"] == sys.version.split()[0]
+    for key, folder in (("exposures", "rate"), ("associations", "asn")):
+        files = {f["path"]: f for f in record[key]}
+        assert set(files) == {f"{folder}/{path.name}" for path in nods.path(folder).iterdir()}
+        for path, described in files.items():
+            content = nods.path(path).read_bytes()
+            assert described["size"] == len(content)
+            assert described["sha256"] == hashlib.sha256(content).hexdigest()
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        commit = subprocess.run(
+            ["git", "-c", "safe.directory=*", "rev-parse", "HEAD"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert record["workflow"]["git_commit"].rstrip("+") == commit.stdout.strip()
+    assert nods.jobs(config=["kernel_size=7"]) == {}
+
+
+def test_provenance_without_git(tmp_path, monkeypatch):
+    copy_workflow(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    write_exposure(tmp_path / "a_rate.fits")
+    write_association(tmp_path / "a_asn.json", ("p", [("a_rate.fits", "science")]))
+    program("members", tmp_path / "a_asn.json", tmp_path / "members.csv")
+    command = [sys.executable, "-Es", tmp_path / "scripts" / "provenance.py", "members.csv"]
+    command += ["a_asn.json", "--output", "p.json"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert json.loads((tmp_path / "p.json").read_text())["workflow"]["git_commit"] is None
+
+
+MODULE = """\
+configfile: "parent.yaml"
+
+
+module selfcal:
+    snakefile:
+        "{snakefile}"
+    config:
+        config["badpix_selfcal"]
+
+
+use rule * from selfcal as selfcal_*
+
+
+rule everything:
+    default_target: True
+    input:
+        rules.selfcal_all.input,
+        "count.txt",
+
+
+rule count:
+    input:
+        rules.selfcal_summary.output,
+    output:
+        "count.txt",
+    shell:
+        "wc -l < {{input}} > {{output}}"
+"""
+
+
+def test_as_a_module_of_another_workflow(nods):
+    """With the config that the parent gives; its files are those of a run of its own."""
+    nods.path("Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
+    nods.path("parent.yaml").write_text(
+        "badpix_selfcal:\n  associations: asn/*.json\n  kernel_size: 5\n"
+    )
+    parent = {"associations": None, "snakefile": nods.path("Snakefile")}
+    nods.run("--quiet", "all", **parent)
+    assert nods.path("count.txt").read_text().strip() == "4"
+    flagged = nods.path("results/flagged").rglob("*00001_nrs1_badpix_selfcal.fits")
+    assert fits.getheader(next(flagged))["BPXKERN"] == 5
+    jobs = nods.run("--dry-run", **parent).stdout
+    assert "Nothing to be done" in jobs
+    # And by itself, with the same parameters, it finds all done but the names of the rules.
+    assert len(results_of(nods)) == 6
+
+
+def test_read_only_checkout_and_inputs(nods, tmp_path_factory):
+    """Another working directory, from which neither can be written."""
+    snakefile = copy_workflow(tmp_path_factory.mktemp("checkout"))
+    places = [snakefile.parent, nods.path("rate"), nods.path("asn")]
+    mounts = [f"mount --bind {p} {p} && mount -o remount,ro,bind {p}" for p in places]
+    possible = subprocess.run(["unshare", "-m", "sh", "-c", mounts[0]], capture_output=True)
+    if possible.returncode:
+        pytest.skip(f"no read-only mounts here: {possible.stderr.decode().strip()}")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"]
+    command += ["--snakefile", str(snakefile), "--directory", str(nods.folder)]
+    command += ["--config", "associations=asn/*.json"]
+    words = [*mounts, f"! touch {snakefile} 2>/dev/null", " ".join(f"'{w}'" for w in command)]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", " && ".join(words)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=nods.path("asn"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert nods.path("results/summary.csv").exists()

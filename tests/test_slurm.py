@@ -1,0 +1,261 @@
+"""On a real Slurm, started here on one machine: the same products, kills, jobs short of memory."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from conftest import ROOT, Workflow, copy_workflow, write_association, write_exposure
+
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+MISSING = [name for name in PROGRAMS if not shutil.which(name)]
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Slurm"),
+    pytest.mark.xdist_group("slurm"),  # one Slurm for all of them
+]
+
+CONF = """\
+ClusterName=ci
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmUser=root
+ReturnToService=2
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SwitchType=switch/none
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+SlurmctldPort=6917
+SlurmdPort=6918
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=6000 State=UNKNOWN
+PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def slurm(tmp_path_factory):
+    """Start a Slurm of one node."""
+    folder = tmp_path_factory.mktemp("slurm")
+    host = socket.gethostname().partition(".")[0]
+    for name in ("spool", "state"):
+        (folder / name).mkdir()
+    conf = folder / "slurm.conf"
+    conf.write_text(CONF.format(host=host, folder=folder))
+    # Where Slurm looks by itself, as the executor hands no variable of Slurm on to its jobs.
+    usual = Path("/etc/slurm/slurm.conf")
+    if usual.exists():
+        pytest.skip("this machine has a Slurm of its own")
+    usual.parent.mkdir(exist_ok=True)
+    usual.symlink_to(conf)
+    munge = Path("/run/munge")
+    munge.mkdir(exist_ok=True)
+    shutil.chown(munge, "munge", "munge")
+    if subprocess.run(["munge", "-n"], capture_output=True).returncode:
+        subprocess.run(["runuser", "-u", "munge", "--", "munged", "--force"], check=True)
+    daemons = [
+        subprocess.Popen([name, "-D"], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        for name in ("slurmctld", "slurmd")
+    ]
+    for _ in range(100):
+        state = subprocess.run(["sinfo", "-ho", "%T"], capture_output=True, text=True)
+        if state.stdout.strip() == "idle":
+            break
+        time.sleep(0.3)
+    else:
+        raise AssertionError(f"Slurm did not start: {state}")
+    yield
+    usual.unlink()
+    for daemon in daemons:
+        daemon.terminate()
+        daemon.wait()
+
+
+# A Slurm without accounts answers to squeue only; the rest is for a short test.
+ON_SLURM = (
+    *("--workflow-profile", str(ROOT / "workflow/profiles/slurm"), "--cores", "2"),
+    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"),
+    *("--seconds-between-status-checks", "1", "--latency-wait", "10"),
+    *("--max-status-checks-per-second", "10"),
+)
+
+
+def three_stacks(workflow):
+    """Write two associations that share a stack of three, one of two, one that is skipped."""
+    names = [f"jw01204001001_0210{i}_00001_nrs1_rate.fits" for i in range(6)]
+    for i, name in enumerate(names):
+        write_exposure(workflow.path("asn", name), seed=i)
+    three = [(name, "selfcal") for name in names[:3]]
+    for i in range(2):
+        members = [(names[i], "science"), *three]
+        write_association(workflow.path(f"asn/shared{i}_asn.json"), (f"p{i}", members))
+    two = [(names[3], "science"), (names[4], "background")]
+    write_association(workflow.path("asn/two_asn.json"), ("p2", two))
+    write_association(workflow.path("asn/alone_asn.json"), ("p3", [(names[5], "science")]))
+
+
+def content(path):
+    """Return the arrays and the cards of a FITS file."""
+    with fits.open(path) as hdus:
+        return [
+            (hdu.name, [str(card) for card in hdu.header.cards],
+             None if hdu.data is None else hdu.data.tobytes())
+            for hdu in hdus
+        ]  # fmt: skip
+
+
+def assert_same_results(one, other):
+    """Compare two results folders: the same files, pixel for pixel and card for card."""
+    files = [{p.relative_to(f.path("results")) for p in f.path("results").rglob("*")
+              if p.is_file()} for f in (one, other)]  # fmt: skip
+    assert files[0] == files[1]
+    for path in sorted(files[0]):
+        a, b = one.path("results", path), other.path("results", path)
+        if path.suffix == ".fits":
+            assert content(a) == content(b), path
+        elif path.name != "provenance.json":  # which says on what it was made
+            assert a.read_text() == b.read_text(), path
+    assert len(files[0]) > 15
+
+
+def submitted(stdout):
+    return stdout.count("has been submitted with SLURM jobid")
+
+
+@pytest.fixture
+def two_workflows(tmp_path):
+    workflows = [Workflow(tmp_path / name) for name in ("local", "slurm")]
+    for workflow in workflows:
+        workflow.folder.mkdir()
+    return workflows
+
+
+def test_the_demo_gives_the_results_of_a_laptop(two_workflows):
+    local, remote = two_workflows
+    for workflow in two_workflows:
+        shutil.copytree(ROOT / "demo", workflow.path("demo"), copy_function=os.link)
+    local.run("--quiet", "all", associations=None)
+    out = remote.run(*ON_SLURM, associations=None).stdout
+    assert_same_results(local, remote)
+    # The three stacks in one; what is skipped; provenance; the exposures, if they are not there.
+    exposures = (ROOT / "demo" / "exposures").exists()
+    assert submitted(out) <= (3 if exposures else 20), out
+    assert remote.jobs(associations=None) == {}
+
+
+def test_a_large_stack_fits_one_node(workflow):
+    """Of 36 exposures, whose group would ask for 36 CPUs, if the profile did not limit it."""
+    first = write_exposure(workflow.path("asn", "e00_nrs1_rate.fits"))
+    for i in range(1, 36):
+        os.link(first, workflow.path("asn", f"e{i:02}_nrs1_rate.fits"))
+    members = [(f"e{i:02}_nrs1_rate.fits", "background" if i else "science") for i in range(36)]
+    write_association(workflow.path("asn/x_asn.json"), ("p", members))
+    # Were it not limited, Slurm would never start it.
+    for limit, expected in (("2", "2 RUNNING None"), ("36", "36 PENDING PartitionConfig")):
+        run = start(workflow, "--cores", limit, "--nolock")
+        wait_for(lambda expected=expected: expected in queue("%C %T %r"), expected)
+        run.kill()  # rather than to wait for its jobs
+        run.communicate()
+        cancel_all()
+
+
+def cancel_all():
+    """Cancel every job, and wait until they have gone."""
+    subprocess.run(["scancel", "--user", "root"], check=True)
+    wait_for(lambda: not queue("%T"), "an empty queue")
+
+
+def start(workflow, *words, snakefile=ROOT / "Snakefile"):
+    """Start a run on Slurm; return its process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *ON_SLURM, *words, "--snakefile", snakefile,
+         "--directory", workflow.folder, "--config", "associations=asn/*.json"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=workflow.folder,
+    )  # fmt: skip
+
+
+def queue(form):
+    """Return a line for each job that Slurm has, unless it is being ended."""
+    command = ["squeue", "-h", "-t", "PENDING,RUNNING", "-o", form]
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
+def wait_for(what, wanted, seconds=60):
+    """Call until it returns something true, and return that."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, f"no {wanted}"
+        time.sleep(0.2)
+    return found
+
+
+def test_a_cancelled_job_is_made_again(two_workflows, tmp_path):
+    """By scancel while it runs: the job is retried; the products are the same."""
+    local, remote = two_workflows
+    for workflow in two_workflows:
+        three_stacks(workflow)
+    local.run("--quiet", "all")
+    snakefile = copy_workflow(tmp_path)
+    script = tmp_path / "scripts" / "median.py"
+    script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
+    run = start(remote, snakefile=snakefile)
+    mark = remote.path("median_is_running")
+    wait_for(lambda: mark.exists() or run.poll() is not None, "median")
+    assert run.poll() is None, run.communicate()
+    subprocess.run(["scancel", "--user", "root"], check=True)
+    out, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, out
+    assert submitted(out) >= 3, out
+    assert_same_results(local, remote)
+
+
+# Waits to be cancelled the first time, goes on the second.
+SLOW = """def main(arguments):
+    import os, time
+    if not os.path.exists("median_is_running"):
+        open("median_is_running", "w").close()
+        time.sleep(300)
+"""
+
+
+def test_a_job_short_of_memory_gets_more(workflow, tmp_path):
+    """Of 100 MB at first, of which it takes 300, it is killed; the next attempts have more."""
+    snakefile = copy_workflow(tmp_path)
+    script = tmp_path / "scripts" / "minimum.py"
+    greedy = script.read_text().replace("def main(arguments):", GREEDY, 1)
+    script.write_text(greedy)
+    three_stacks(workflow)
+    words = ("--set-resources", *(f"{rule}:mem_mb=100*attempt" for rule in STAGES))
+    out = workflow.run(*ON_SLURM, *words, snakefile=snakefile).stdout
+    attempts = workflow.path("attempts").read_text().split()
+    assert len(attempts) > 2, out
+    memory = [int(line) for line in attempts]
+    assert max(memory) > min(memory)
+    assert workflow.path("results/summary.csv").exists()
+
+
+STAGES = ("pedestal", "minimum", "median", "threshold", "write_back")
+GREEDY = """def main(arguments):
+    import os, time
+    with open("attempts", "a") as file:
+        file.write(os.environ["SLURM_MEM_PER_NODE"] + chr(10))
+    held = bytearray(os.urandom(1 << 20)) * 300
+    time.sleep(4)
+    del held
+"""

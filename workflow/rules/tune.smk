@@ -1,0 +1,173 @@
+# Parameters chosen by evidence: pixels of known strength are injected into the exposures of a stack,
+# and each setting of the table is asked how many of them it finds. Made when asked for: snakemake tune
+
+from snakemake.utils import Paramspace
+
+INJECTIONS = range(1, 6)  # so that there are error bars
+
+tune_table = config["tune"] or workflow.source_path("../tune.csv")
+settings, tune_faults = _checks.read_settings(tune_table, config_schema)
+if tune_faults:
+    raise WorkflowError(*tune_faults)
+# The first two make a median, which the settings that agree in them share.
+medians = Paramspace(settings[["kernel_size", "edge_mode"]].drop_duplicates())
+flags = Paramspace(settings)
+TUNED = "results/tune/{stack}/{injection}"
+
+
+rule tune:
+    input:
+        collect("results/tune/{stack}/cost.png", stack=exposures_of_stack.index),
+
+
+rule inject:
+    input:
+        rules.minimum.output,
+        rules.median.output,
+        rules.threshold.output,
+    output:
+        f"{TUNED}/added.fits",
+    log:
+        "logs/inject/{stack}/{injection}.log",
+    wildcard_constraints:
+        injection="[0-9]+",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("inject"),
+    shell:
+        "inject.py --seed {wildcards.injection} --log {log} {input} {output}"
+
+
+rule tune_pedestal:
+    input:
+        exposures=exposures,
+        added=rules.inject.output,
+    output:
+        temp(f"{TUNED}/pedestal.fits"),
+    log:
+        "logs/tune_pedestal/{stack}/{injection}.log",
+    priority: 1
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("pedestal"),
+    shell:
+        "pedestal.py --stack={wildcards.stack} --add {input.added} --log {log}"
+        " --output {output} {input.exposures:q}"
+
+
+use rule minimum as tune_minimum with:
+    input:
+        rules.tune_pedestal.output,
+    output:
+        f"{TUNED}/minimum.fits",
+    log:
+        "logs/tune_minimum/{stack}/{injection}.log",
+
+
+rule tune_median:
+    input:
+        rules.tune_minimum.output,
+    output:
+        f"{TUNED}/{medians.wildcard_pattern}/median.fits",
+    log:
+        f"logs/tune_median/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
+    priority: 3
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("median"),
+        dispersion_axis=config["dispersion_axis"],
+    shell:
+        "median.py --kernel-size {wildcards.kernel_size} --edge-mode {wildcards.edge_mode}"
+        " --dispersion-axis {params.dispersion_axis} --log {log} {input} {output}"
+
+
+rule tune_threshold:
+    input:
+        rules.tune_minimum.output,
+        rules.tune_median.output,
+    output:
+        f"{TUNED}/{flags.wildcard_pattern}/flags.fits",
+    log:
+        f"logs/tune_threshold/{{stack}}/{{injection}}/{flags.wildcard_pattern}.log",
+    priority: 4
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("threshold"),
+    shell:
+        "threshold.py --flagfrac-lower {wildcards.flagfrac_lower}"
+        " --flagfrac-upper {wildcards.flagfrac_upper} --log {log} {input} {output}"
+
+
+rule score:
+    input:
+        added=rules.inject.output,
+        minimum=rules.tune_minimum.output,
+        medians=[
+            f"{TUNED}/{setting.rsplit('/', 2)[0]}/median.fits"
+            for setting in flags.instance_patterns
+        ],
+        flags=[f"{TUNED}/{setting}/flags.fits" for setting in flags.instance_patterns],
+    output:
+        f"{TUNED}/score.csv",
+    log:
+        "logs/score/{stack}/{injection}.log",
+    priority: 5
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("score"),
+    shell:
+        "score.py --log {log} {input.added} {input.minimum} {output}"
+        " --medians {input.medians} --flags {input.flags}"
+
+
+rule draw_tune:
+    input:
+        collect(rules.score.output, injection=INJECTIONS, allow_missing=True),
+    output:
+        *[
+            report(
+                f"results/tune/{{stack}}/{name}.png",
+                caption="../report/tune.rst",
+                category="Tuning",
+                subcategory="{stack}",
+                labels={"figure": label},
+            )
+            for name, label in (
+                ("recall_high", "high pixels by strength"),
+                ("recall_low", "low pixels by strength"),
+                ("cost", "found against cost"),
+            )
+        ],
+        recall="results/tune/{stack}/recall.csv",
+        settings="results/tune/{stack}/settings.csv",
+    log:
+        "logs/draw_tune/{stack}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("draw_tune"),
+        folder="results/tune/{stack}",
+    shell:
+        "draw_tune.py --title {wildcards.stack} --log {log} {params.folder} {input}"
