@@ -54,6 +54,6 @@ clean:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-.venv/test: envs/requirements-test.txt .venv/run
+.venv/test: envs/requirements-test.txt envs/requirements-slurm.txt .venv/run
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -10,7 +10,8 @@ from conftest import ROOT, Workflow, copy_workflow, write_association, write_exp
 
 # What runs in the folder of the fixture, whose product "alone" is skipped.
 STAGES = {"pedestal": 1, "minimum": 1, "median": 1, "threshold": 1, "write_back": 2}
-TABLES = {"members": 1, "associate": 3, "summary": 1}
+MEMBERS = {"members": 1, "summary": 1, "provenance": 1}  # what names the members
+TABLES = {"associate": 3, **MEMBERS}
 AFTER_FLAGS = {"associate": 2, "summary": 1}  # those of "alone" stay as they are
 OLD, NEW = 1_000_000_000, None
 
@@ -62,11 +63,11 @@ def test_nothing_runs_when_nothing_changed(done):
     ],
 )
 def test_a_parameter(done, key, value, first):
-    assert done.jobs(config=[f"{key}={value}"]) == from_stage(first)
+    assert done.jobs(config=[f"{key}={value}"]) == {**from_stage(first), "provenance": 1}
 
 
 def test_force_single_reaches_what_was_skipped(done):
-    alone = {**dict.fromkeys(STAGES, 1), "associate": 1, "members": 1, "summary": 1}
+    alone = {**dict.fromkeys(STAGES, 1), "associate": 1, **MEMBERS}
     assert done.jobs(config=["force_single=true"]) == alone
 
 
@@ -79,7 +80,7 @@ EDITS = {
     # skip takes the header from write_back.
     "write_back": {"write_back": 2, "skip": 1, "associate": 3, "summary": 1},
     "skip": {"skip": 1, "associate": 1, "summary": 1},
-    "members": {"members": 1, "summary": 1},
+    "members": MEMBERS,
     "associate": {"associate": 3},
     "summary": {"summary": 1},
     "_cards": {**STAGES, "skip": 1, "associate": 3, "summary": 1},
@@ -90,7 +91,8 @@ EDITS = {
     "_tables": TABLES,
     "_checks": {},
     "simulate": {},
-    "draw_stack": {},
+    "provenance": {"provenance": 1},
+    **{key: {} for key in ("draw_stack", "overview", "inject", "score", "draw_tune")},
     "_status": {},
     "plan": {},
     "prune": {},
@@ -111,7 +113,7 @@ def test_an_edited_program(done, tmp_path, program, mtime):
 
 def test_every_program_is_among_the_edited():
     programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    assert set(EDITS) == programs - {"truth"}
+    assert set(EDITS) == programs - {"truth", "recall"}
 
 
 def test_a_fresh_clone_touched_and_commented(done, tmp_path):
@@ -156,12 +158,12 @@ def test_an_association_more(done):
     ]
     write_association(done.path("asn/three_asn.json"), ("p4", pairs))
     own = {**STAGES, "write_back": 1, "associate": 1}
-    assert done.jobs() == {**own, "members": 1, "summary": 1}
+    assert done.jobs() == {**own, **MEMBERS}
 
 
 def test_an_association_less(done):
     done.path("asn/two_asn.json").unlink()
-    assert done.jobs() == {"members": 1, "summary": 1}
+    assert done.jobs() == MEMBERS
 
 
 def test_an_association_only_touched(done):
@@ -174,7 +176,7 @@ def test_a_member_less(done):
     path = done.path("asn/one_asn.json")
     pairs = [("../rate/jw01204001001_02101_00001_nrs1_rate.fits", "science")]
     write_association(path, ("p1", pairs))
-    assert done.jobs() == {"skip": 1, "associate": 1, "members": 1, "summary": 1}
+    assert done.jobs() == {"skip": 1, "associate": 1, **MEMBERS}
 
 
 def test_a_member_that_plays_no_part(done):
@@ -186,7 +188,7 @@ def test_a_member_that_plays_no_part(done):
         ("leak.fits", "imprint"),
     ]
     write_association(path, ("p1", pairs))
-    assert done.jobs() == {"associate": 1, "members": 1, "summary": 1}
+    assert done.jobs() == {"associate": 1, **MEMBERS}
     done.run("--quiet", "all", config=["flagfrac_upper=0.01"])
     assert "leak.fits" in done.path("results/associations/one_asn.json").read_text()
     assert done.jobs(config=["flagfrac_upper=0.01"]) == {}
@@ -195,7 +197,7 @@ def test_a_member_that_plays_no_part(done):
 def test_an_exposure_replaced(done):
     name = "rate/jw01204001001_02101_00002_nrs1_rate.fits"
     write_exposure(done.path(name), seed=9)
-    assert done.jobs() == from_stage("pedestal")
+    assert done.jobs() == {**from_stage("pedestal"), "provenance": 1}
 
 
 def test_a_result_deleted(done):
@@ -212,4 +214,4 @@ def test_the_rerun_has_the_new_parameter(done):
     }
     assert ",5,zero," in done.path("results/summary.csv").read_text()
     assert done.jobs(config=["kernel_size=5"]) == {}
-    assert done.jobs() == from_stage("median")
+    assert done.jobs() == {**from_stage("median"), "provenance": 1}

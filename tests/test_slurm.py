@@ -168,7 +168,8 @@ def test_a_large_stack_fits_one_node(workflow):
     write_association(workflow.path("asn/x_asn.json"), ("p", members))
     # Were it not limited, Slurm would never start it.
     for limit, expected in (("2", "2 RUNNING None"), ("36", "36 PENDING PartitionConfig")):
-        run = start(workflow, "--cores", limit, "--nolock")
+        memory = ("--resources", f"mem_mb={int(limit) * 1000}")
+        run = start(workflow, "--cores", limit, *memory, "--nolock")
         wait_for(lambda expected=expected: expected in queue("%C %T %r"), expected)
         run.kill()  # rather than to wait for its jobs
         run.communicate()
@@ -235,18 +236,17 @@ SLOW = """def main(arguments):
 
 
 def test_a_job_short_of_memory_gets_more(workflow, tmp_path):
-    """Of 100 MB at first, of which it takes 300, it is killed; the next attempts have more."""
+    """It takes 700 MB, and is killed until an attempt has as much."""
     snakefile = copy_workflow(tmp_path)
     script = tmp_path / "scripts" / "minimum.py"
     greedy = script.read_text().replace("def main(arguments):", GREEDY, 1)
     script.write_text(greedy)
     three_stacks(workflow)
-    words = ("--set-resources", *(f"{rule}:mem_mb=100*attempt" for rule in STAGES))
+    words = ("--set-resources", *(f"{rule}:mem_mb=400*attempt" for rule in STAGES))
     out = workflow.run(*ON_SLURM, *words, snakefile=snakefile).stdout
     attempts = workflow.path("attempts").read_text().split()
-    assert len(attempts) > 2, out
-    memory = [int(line) for line in attempts]
-    assert max(memory) > min(memory)
+    assert attempts[0] != attempts[-1], out
+    assert int(attempts[-1]) > 700
     assert workflow.path("results/summary.csv").exists()
 
 
@@ -254,8 +254,9 @@ STAGES = ("pedestal", "minimum", "median", "threshold", "write_back")
 GREEDY = """def main(arguments):
     import os, time
     with open("attempts", "a") as file:
-        file.write(os.environ["SLURM_MEM_PER_NODE"] + chr(10))
-    held = bytearray(os.urandom(1 << 20)) * 300
+        job = os.environ["SLURM_JOB_ID"]
+        file.write(os.popen(f"squeue -h -j {job} -o %m").read().replace("M", ""))
+    held = bytearray(os.urandom(1 << 20)) * 700
     time.sleep(4)
     del held
 """

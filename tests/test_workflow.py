@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def test_from_associations_to_results(nods):
         "associate": 3,
         "members": 1,
         "summary": 1,
+        "provenance": 1,
     }
     out = nods.run().stdout
     assert "skip: warning: rate/jw01204001001_02101_00003_nrs1_rate.fits" in out
@@ -49,7 +51,7 @@ def test_from_associations_to_results(nods):
     (stack,) = {p.name for p in nods.path("results/stacks").iterdir()}
     one, two, three = (f"jw01204001001_02101_0000{i}_nrs1_badpix_selfcal.fits" for i in (1, 2, 3))
     files = {
-        *("results/members.csv", "results/summary.csv", "results/status.csv"),
+        *(f"results/{n}" for n in ("members.csv", "summary.csv", "status.csv", "provenance.json")),
         *(f"results/stacks/{stack}/{f}.fits" for f in ("minimum", "median", "flags")),
         *(f"results/flagged/{stack}/{f}" for f in (one, two)),
         f"results/flagged/skipped/{three}",
@@ -113,6 +115,7 @@ def test_many_products_of_one_stack_share_everything(workflow):
         "associate": 24,
         "members": 1,
         "summary": 1,
+        "provenance": 1,
     }
 
 
@@ -331,12 +334,46 @@ def test_resources_follow_the_size_and_the_number_of_exposures(workflow):
 
     small, large, many = resources(64, 2), resources(2000, 2), resources(2000, 100)
     # One exposure, and no more than its copy: the same for all.
-    assert small.pop("write_back") == large["write_back"] == many["write_back"] == (500, 5)
-    assert set(small.values()) == {(250, 5)}
+    assert small.pop("write_back") == large["write_back"] == many["write_back"] == (700, 5)
+    assert set(small.values()) == {(600, 5)}
     megabytes = 4 * 2000**2 / 1e6
     for stage in small:
-        assert large[stage][0] == pytest.approx(250 + 2 * megabytes, abs=2)
+        assert large[stage][0] == pytest.approx(600 + 2 * megabytes, abs=2)
         assert many[stage] == (large[stage][0], large[stage][1] + 2)
+
+
+def test_the_largest_case_keeps_to_its_memory(workflow):
+    """NIRSpec's 2048 x 2048 pixels and a kernel of 151: each stage with no more than its mem_mb."""
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(2048, 2048)).astype(np.float32)
+    plane[rng.random(plane.shape) < 0.02] = np.nan
+    planes = {"SCI": plane, "ERR": plane, "DQ": np.zeros(plane.shape, np.uint32)}
+    paths = [write_exposure(workflow.path(f"e{i}_rate.fits"), planes=planes) for i in range(3)]
+    roles = ("science", "background", "background")
+    members = [(f"e{i}_rate.fits", role) for i, role in enumerate(roles)]
+    write_association(workflow.path("x_asn.json"), ("p", members))
+    plain = ("--workflow-profile", "none", "--dry-run")
+    out = workflow.run(*plain, associations="x_asn.json").stdout
+    stages = re.findall(r"^rule (\w+):(?:\n    .*)*?\n    resources:.* mem_mb=(\d+)", out, re.M)
+    programs = {
+        "pedestal": [*paths, "--output", "pedestal.fits"],
+        "minimum": ["pedestal.fits", "minimum.fits"],
+        "median": ["minimum.fits", "median.fits", "--kernel-size", "151"],
+        "threshold": ["minimum.fits", "median.fits", "flags.fits"],
+        "write_back": [paths[0], "flags.fits", "out.fits"],
+    }
+    for name, words in programs.items():
+        limit = int(dict(stages)[name]) * 10**6
+        done = subprocess.run(
+            [sys.executable, "-Es", ROOT / "scripts" / f"{name}.py", *words],
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # as Snakemake sets it
+            cwd=workflow.folder,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert fits.getdata(workflow.path("flags.fits")).any()
 
 
 @pytest.mark.parametrize("scheduler", ["greedy", "ilp"])

@@ -148,12 +148,13 @@ def stack_sizes(stack):
 
 
 # Resources, by measurement: a stage's peak is 60 MB for MRS (exposures of 21 MB) and 135 MB for NIRSpec
-# (84 MB), so these are four and three times as much; each further attempt gets as much again.
+# (84 MB); Snakemake itself, which a cluster's job starts twice, takes 180 MB each time. This is half as
+# much again, and each further attempt gets as much once more.
 
 
 def stack_memory(wildcards, attempt):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
-    return attempt * int(250 + 2 * max(stack_sizes(wildcards.stack)))
+    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack)))
 
 
 def stack_runtime(wildcards, attempt):

@@ -99,7 +99,7 @@ rule write_back:
         "../../envs/environment.yaml"
     resources:
         # One exposure, 84 MB at most; by functions of it, thousands of jobs take longer to plan.
-        mem_mb=500,
+        mem_mb=700,
         runtime=5,
     params:
         code=code("write_back"),
@@ -118,7 +118,7 @@ rule skip:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=250,
+        mem_mb=700,
         runtime=10,
     params:
         code=code("skip"),

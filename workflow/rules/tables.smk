@@ -76,12 +76,14 @@ rule provenance:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=250,
+        mem_mb=700,
         runtime=all_runtime,
     params:
         code=code("provenance"),
         associations=_names.tidy_patterns(config["associations"]),
-        config=json.dumps(config),
+        config=json.dumps(
+            {**config, "associations": _names.tidy_patterns(config["associations"])}
+        ),
     shell:
         "provenance.py --log {log} --config {params.config:q} --output {output}"
         " {input.members} {params.associations:q}"
