@@ -70,9 +70,9 @@ def submit(folder, pattern, quiet=20):
 
 
 def parse(folder, pattern):
-    """Return the seconds that a job takes until it knows the tables, and its memory."""
+    """Return the seconds that a job takes until it knows the tables, and its memory in MB."""
     command = [sys.executable, HERE / "watch.py", sys.executable, "-m", "snakemake", "--cores", "1"]
-    command += ["--snakefile", ROOT / "Snakefile", "--directory", folder / "run", "--unlock"]
+    command += ["--snakefile", ROOT / "Snakefile", "--directory", folder / "run", "--list-rules"]
     command += ["--config", f"associations={pattern}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()[-2:]]
@@ -82,18 +82,18 @@ def main():
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("numbers", nargs="*", type=int, default=[1000, 10000])
-    print("| associations | Slurm jobs | first [s] | last [s] | memory [MB] | parse [s] |")
-    print("|---|---|---|---|---|---|")
+    print("| associations | Slurm jobs | first [s] | last [s] | [MB] | parse [s] | [MB] |")
+    print("|---|---|---|---|---|---|---|")
     for make in (notebook_pattern, archive_pattern):
         for number in options.parse_args().numbers:
             folder = (HERE / "runs" / "scale").resolve()
             shutil.rmtree(folder, ignore_errors=True)
             pattern = many_tables(folder / "tables", number, make)
             jobs, first, last, memory = submit(folder, pattern)
-            seconds, _ = parse(folder, pattern)
+            seconds, peak = parse(folder, pattern)
             print(
                 f"| {number} of the {make.__name__.replace('_', ' ')} | {jobs} | {first:.0f} "
-                f"| {last:.0f} | {memory:.0f} | {seconds:.1f} |",
+                f"| {last:.0f} | {memory:.0f} | {seconds:.1f} | {peak:.0f} |",
                 flush=True,
             )
             shutil.rmtree(folder)

@@ -327,6 +327,9 @@ FIGURES = {
 }
 
 
+VECTORS = ("histogram", "cuts", "places", "fractions")  # as SVG, too: lines, and no image
+
+
 def numbers(stack):
     """List what the captions say: name and value."""
     header = stack.header
@@ -348,14 +351,15 @@ def numbers(stack):
 
 
 def main(arguments):
-    """Write the figures, as PNG, and ``numbers.csv``."""
+    """Write the figures, as PNG and some as SVG, and ``numbers.csv``."""
     stack = Stack(arguments.minimum, arguments.median, arguments.flags)
     for name, (draw, size) in FIGURES.items():
         figure = Figure(figsize=size, dpi=100, layout="constrained")
         draw(figure, stack)
         figure.suptitle(stack.name, fontsize="medium")
-        with whole(os.path.join(arguments.folder, f"{name}.png")) as part:
-            figure.savefig(part, format="png")
+        for form in ("png", "svg") if name in VECTORS else ("png",):
+            with whole(os.path.join(arguments.folder, f"{name}.{form}")) as part:
+                figure.savefig(part, format=form)
         note(f"drew {name}")
     with whole(os.path.join(arguments.folder, "numbers.csv")) as part, open(part, "w") as file:
         csv.writer(file, lineterminator="\n").writerows(numbers(stack))

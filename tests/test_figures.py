@@ -50,7 +50,10 @@ def drawn(tmp_path_factory):
 
 def test_every_figure_is_there(drawn):
     (folder,) = drawn.path("results/figures").iterdir()
-    assert {p.name for p in folder.iterdir()} == {f"{n}.png" for n in FIGURES} | {"numbers.csv"}
+    vectors = {f"{name}.svg" for name in ("histogram", "cuts", "places", "fractions")}
+    pictures = {f"{name}.png" for name in FIGURES}
+    assert {p.name for p in folder.iterdir()} == pictures | vectors | {"numbers.csv"}
+    assert all("</svg>" in (folder / name).read_text() for name in vectors)
     assert all(is_picture(folder / f"{name}.png") for name in FIGURES)
 
 

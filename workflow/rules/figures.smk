@@ -17,15 +17,7 @@ FIGURES = {
 }
 
 
-def figure_of_stack(name):
-    """Return the path of a stack's figure, with its place in the report."""
-    return report(
-        f"results/figures/{{stack}}/{name}.png",
-        caption=f"../report/{name}.rst",
-        category="Stacks",
-        subcategory="{stack}",
-        labels={"figure": FIGURES[name]},
-    )
+VECTORS = ("histogram", "cuts", "places", "fractions")  # as SVG, too
 
 
 rule figures:
@@ -40,7 +32,17 @@ rule draw_stack:
         rules.median.output,
         rules.threshold.output,
     output:
-        [figure_of_stack(name) for name in FIGURES],
+        [
+            report(
+                f"results/figures/{{stack}}/{name}.png",
+                caption=f"../report/{name}.rst",
+                category="Stacks",
+                subcategory="{stack}",
+                labels={"figure": label},
+            )
+            for name, label in FIGURES.items()
+        ],
+        collect("results/figures/{{stack}}/{name}.svg", name=VECTORS),
         numbers="results/figures/{stack}/numbers.csv",
     log:
         "logs/draw_stack/{stack}.log",
@@ -50,7 +52,7 @@ rule draw_stack:
         mem_mb=1000,
     params:
         code=code("draw_stack"),
-        folder="results/figures/{stack}",
+        folder=subpath(output.numbers, parent=True),
     shell:
         "draw_stack.py --log {log} {input} {params.folder}"
 
@@ -58,13 +60,13 @@ rule draw_stack:
 # The first page of the report.
 rule overview:
     input:
-        rules.members.output,
-        rules.summary.output,
+        members=rules.members.output,
+        summary=rules.summary.output,
         recall=rules.recall.output if demo_stacks else [],
     output:
-        "results/report/overview.rst",
-        "results/report/products.csv",
-        "results/report/warnings.csv",
+        page="results/report/overview.rst",
+        products="results/report/products.csv",
+        warnings="results/report/warnings.csv",
     log:
         "logs/overview.log",
     conda:
@@ -75,4 +77,5 @@ rule overview:
             f"--recall {input.recall}" if input.recall else ""
         ),
     shell:
-        "overview.py --log {log} {params.recall} {input[0]} {input[1]} {output[0]}"
+        "overview.py --log {log} {params.recall} {input.members} {input.summary}"
+        " {output.page}"

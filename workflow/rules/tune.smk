@@ -168,6 +168,6 @@ rule draw_tune:
         mem_mb=1000,
     params:
         code=code("draw_tune"),
-        folder="results/tune/{stack}",
+        folder=subpath(output.recall, parent=True),
     shell:
         "draw_tune.py --title {wildcards.stack} --log {log} {params.folder} {input}"
