@@ -15,7 +15,7 @@ def minimum(planes):
     Parameters
     ----------
     planes : iterable of ndarray of float32, [ny, nx]
-        Read one at a time: two planes are in memory, however many there are.
+        Read one at a time: a few planes are in memory, however many there are.
 
     Returns
     -------
@@ -29,12 +29,16 @@ def minimum(planes):
     The bits of ``numpy.nanmin`` over the stack, which ``jwst.badpix_selfcal`` takes.
     """
     planes = iter(planes)
-    lowest = next(planes)
+    lowest = next(planes).copy()
+    lower = np.empty_like(lowest)
     source = np.ones(lowest.shape, np.int16)
-    for number, plane in enumerate(planes, start=2):
-        lower = np.fmin(lowest, plane)
+    number = 1
+    for plane in planes:
+        number += 1
+        np.fmin(lowest, plane, out=lower)
         np.putmask(source, lower != lowest, number)  # also where there was none before
-        lowest = lower
+        lowest, lower = lower, lowest
+        del plane  # before the next is read
     source[np.isnan(lowest)] = 0
     return lowest, source
 

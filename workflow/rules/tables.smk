@@ -82,7 +82,8 @@ rule provenance:
         code=code("provenance"),
         associations=_names.tidy_patterns(config["associations"]),
         config=json.dumps(
-            {**config, "associations": _names.tidy_patterns(config["associations"])}
+            {**config, "associations": _names.tidy_patterns(config["associations"])},
+            sort_keys=True,
         ),
     shell:
         "provenance.py --log {log} --config {params.config:q} --output {output}"
