@@ -17,7 +17,6 @@ MISSING = [name for name in PROGRAMS if not shutil.which(name)]
 pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Slurm"),
-    pytest.mark.xdist_group("slurm"),  # one Slurm for all of them
 ]
 
 CONF = """\
