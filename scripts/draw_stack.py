@@ -13,7 +13,7 @@ from _fits import opened, read_image
 from _inspect import LONG, line_like, run_lengths
 from _program import note, parser, run, whole
 from median import box_sum
-from threshold import HIGH, LOW
+from threshold import HIGH, LOW, difference
 
 # Okabe and Ito's colours, which the colour-blind tell apart; both stand out on grey.
 STYLES = {HIGH: ("high", "#D55E00", "s"), LOW: ("low", "#0072B2", "o")}
@@ -32,8 +32,7 @@ class Stack:
             self.minimum, self.source = file[0].read(), file["SOURCE"].read()
         self.median, _ = read_image(median)
         self.flags, self.header = read_image(flags)
-        with np.errstate(invalid="ignore", over="ignore"):
-            self.difference = self.minimum - self.median
+        self.difference = difference(self.minimum, self.median)
         self.name = self.header["BPXSTACK"]
         self.unit = self.header.get("BUNIT", "unknown unit")
         self.axis = self.header.get("BPXAXIS") or None

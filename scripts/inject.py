@@ -6,14 +6,15 @@ import numpy as np
 
 from _fits import add_cards, read_image, write_image
 from _program import note, parser, run
+from threshold import difference
 
 STRENGTHS = (2, 3, 4, 6, 10, 20, 40)  # in units of the noise
 SHARE = 1e-4  # of the valid pixels, of each kind: a tenth of what is flagged by default
 
 
-def noise(difference):
+def noise(image):
     """Return the standard deviation of an image's middle: 1.4826 times the median deviation."""
-    valid = difference[np.isfinite(difference)]
+    valid = image[np.isfinite(image)]
     return 1.4826 * float(np.median(np.abs(valid - np.median(valid)))) if valid.size else 0.0
 
 
@@ -47,7 +48,7 @@ def main(arguments):
     minimum, _ = read_image(arguments.minimum)
     median, _ = read_image(arguments.median)
     flags, stack = read_image(arguments.flags)
-    sigma = noise(minimum - median)
+    sigma = noise(difference(minimum, median))
     free = ~np.isnan(minimum) & (flags == 0)
     added = injection(free, sigma, np.random.default_rng([5, arguments.seed]))
     header = fitsio.FITSHDR()

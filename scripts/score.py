@@ -8,7 +8,7 @@ import numpy as np
 from _fits import read_image
 from _program import parser, run, whole
 from inject import STRENGTHS
-from threshold import HIGH, LOW
+from threshold import HIGH, LOW, difference
 
 SETTING = {
     "kernel_size": "BPXKERN",
@@ -19,7 +19,7 @@ SETTING = {
 COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others")
 
 
-def score(flags, difference, added, sigma):
+def score(flags, excess, added, sigma):
     """
     Count found and other flags by strength.
 
@@ -27,10 +27,10 @@ def score(flags, difference, added, sigma):
     ----------
     flags : ndarray of uint8, [ny, nx]
         0 good, 1 low, 2 high, of the exposures with `added`.
-    difference : ndarray of float32, [ny, nx]
+    excess : ndarray of float32, [ny, nx]
         Their minimum less its median.
     added : ndarray of float32, [ny, nx]
-        What was added to each exposure, in the units of `difference`.
+        What was added to each exposure, in the units of `excess`.
     sigma : float
         The noise, in the same units.
 
@@ -39,13 +39,13 @@ def score(flags, difference, added, sigma):
     rows : list of tuple
         Kind, strength (of STRENGTHS, in units of the noise), pixels injected with it, those of
         them that are flagged so, and other flagged pixels: bad ones that were there before, or
-        good ones. They count where their difference lies, up to the next strength.
+        good ones. They count where their excess lies, up to the next strength.
     """
     rows = []
     for kind, value, sign in (("high", HIGH, 1), ("low", LOW, -1)):
         injected = np.round(sign * added / sigma).astype(int) if sigma else np.zeros(added.shape)
         flagged = flags == value
-        apparent = sign * difference[flagged & (added == 0)] / (sigma or 1)
+        apparent = sign * excess[flagged & (added == 0)] / (sigma or 1)
         # What seems weaker than the weakest is counted with it.
         others, _ = np.histogram(
             np.clip(apparent, STRENGTHS[0], np.finfo("f4").max), [*STRENGTHS, np.inf]
@@ -63,10 +63,10 @@ def main(arguments):
     minimum, _ = read_image(arguments.minimum)
     rows = []
     for median, flags in zip(arguments.medians, arguments.flags, strict=True):
-        difference = minimum - read_image(median)[0]
+        excess = difference(minimum, read_image(median)[0])
         found, cards = read_image(flags)
         setting = [cards[card] for card in SETTING.values()]
-        rows += [(*setting, *row) for row in score(found, difference, added, header["BPXSIGMA"])]
+        rows += [(*setting, *row) for row in score(found, excess, added, header["BPXSIGMA"])]
     with whole(arguments.output) as part, open(part, "w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 

@@ -12,6 +12,12 @@ from _program import fraction, note, parser, run
 GOOD, LOW, HIGH = 0, 1, 2
 
 
+def difference(minimum, median):
+    """Return `minimum` less `median`, arrays of float32 [ny, nx]; inf less inf is NaN, silently."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return minimum - median
+
+
 def flag_outliers(minimum, median, flagfrac_lower=0.001, flagfrac_upper=0.001):
     """
     Flag the pixels whose difference from the median lies beyond the thresholds.
@@ -46,11 +52,11 @@ def flag_outliers(minimum, median, flagfrac_lower=0.001, flagfrac_upper=0.001):
         raise ValueError(f"shapes {minimum.shape} and {median.shape} differ")
     with warnings.catch_warnings(), np.errstate(invalid="ignore", over="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # no valid pixel: NaN says it
-        difference = minimum - median
-        low, high = np.nanpercentile(difference, [100 * flagfrac_lower, 100 * (1 - flagfrac_upper)])
-    flags = np.full(difference.shape, GOOD, np.uint8)
-    flags[difference < low] = LOW
-    flags[difference > high] = HIGH
+        found = difference(minimum, median)
+        low, high = np.nanpercentile(found, [100 * flagfrac_lower, 100 * (1 - flagfrac_upper)])
+    flags = np.full(found.shape, GOOD, np.uint8)
+    flags[found < low] = LOW
+    flags[found > high] = HIGH
     return flags, float(low), float(high)
 
 
@@ -62,7 +68,8 @@ def main(arguments):
     flags, low, high = flag_outliers(minimum, median, lower, upper)
     n_low, n_high = np.count_nonzero(flags == LOW), np.count_nonzero(flags == HIGH)
     axis = header.get("BPXAXIS") or None
-    n_edge, n_run, n_line = counts(flags, minimum - median, high, axis, header["BPXKERN"])
+    found = difference(minimum, median)
+    n_edge, n_run, n_line = counts(flags, found, high, axis, header["BPXKERN"])
     add_cards(
         header,
         ("BPXFRLO", lower, "flagfrac_lower"),

@@ -1,13 +1,16 @@
 """The arithmetic of the stages on arrays, against numpy, stcal and jwst; adversarial arrays too."""
 
+import fitsio
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from conftest import program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwst.badpix_selfcal.badpix_selfcal import badpix_selfcal
 from stcal.outlier_detection.utils import medfilt
 
+from _fits import add_cards, write_image
 from _inspect import at_edge, counts, line_like, run_lengths
 from median import batcher_network, dispersion_axis, median
 from minimum import is_odd, minimum, shares
@@ -302,6 +305,18 @@ def test_a_line_is_told_from_bad_pixels(axis, rng):
     assert found[line & beside].all()
     assert not found[bad & ~beside].any()
     assert line_like(bad, np.where(line, 0, difference), 4.0, 2)[0].size == 0
+
+
+def test_infinities_are_flagged_silently(tmp_path):
+    image = np.zeros((40, 40), np.float32)
+    image[5, 5:30] = INF  # so that the median is infinite, too
+    header = fitsio.FITSHDR()
+    add_cards(header, ("BPXAXIS", 1, ""), ("BPXKERN", 15, ""))
+    filtered = median(image, 15, 1)
+    write_image(str(tmp_path / "minimum.fits"), image, header)
+    write_image(str(tmp_path / "median.fits"), filtered, header)
+    files = [tmp_path / f"{name}.fits" for name in ("minimum", "median", "flags")]
+    assert program("threshold", *files).stderr == ""
 
 
 def test_counts_without_a_dispersion_axis():
