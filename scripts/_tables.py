@@ -5,6 +5,7 @@ Plain JSON and text, so that a program which needs one association starts at onc
 makes a pandas table of the rows.
 """
 
+import csv
 import functools
 import glob
 import json
@@ -12,7 +13,7 @@ import os
 import re
 
 from _names import association_name, exposure_name, stack_name, tidy, tidy_patterns
-from _program import Fault
+from _program import Fault, whole
 
 COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
 # The roles that enter the minimum, and those whose exposures are flagged.
@@ -22,6 +23,12 @@ FLAGGED = ("science", "background")
 SKIPPED = "skipped"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 LONGEST = 48  # of an exposure's name: with the suffix it must fit a FITS card
+
+
+def write_table(path, rows):
+    """Write rows as a CSV table, whole or not at all."""
+    with whole(path) as part, open(part, "w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def find_associations(patterns):

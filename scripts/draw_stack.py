@@ -1,7 +1,6 @@
 #!/usr/bin/env -S python3 -Es
 """Draw what was flagged in a stack and why, and write the numbers beside the figures."""
 
-import csv
 import os
 
 import numpy as np
@@ -12,6 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from _fits import opened, read_image
 from _inspect import LONG, line_like, run_lengths
 from _program import note, parser, run, whole
+from _tables import write_table
 from median import box_sum
 from threshold import HIGH, LOW, difference
 
@@ -360,8 +360,7 @@ def main(arguments):
             with whole(os.path.join(arguments.folder, f"{name}.{form}")) as part:
                 figure.savefig(part, format=form)
         note(f"drew {name}")
-    with whole(os.path.join(arguments.folder, "numbers.csv")) as part, open(part, "w") as file:
-        csv.writer(file, lineterminator="\n").writerows(numbers(stack))
+    write_table(os.path.join(arguments.folder, "numbers.csv"), numbers(stack))
 
 
 if __name__ == "__main__":

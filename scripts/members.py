@@ -1,10 +1,8 @@
 #!/usr/bin/env -S python3 -Es
 """Write the members table: who plays which role in which product, and in which stack."""
 
-import csv
-
-from _program import Fault, parser, run, whole
-from _tables import COLUMNS, read_members
+from _program import Fault, parser, run
+from _tables import COLUMNS, read_members, write_table
 
 
 def main(arguments):
@@ -12,10 +10,7 @@ def main(arguments):
     _, rows, faults = read_members(arguments.associations, arguments.force_single)
     if faults:
         raise Fault("\n".join(faults))
-    with whole(arguments.output) as part, open(part, "w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows(rows)
+    write_table(arguments.output, [COLUMNS, *rows])
 
 
 if __name__ == "__main__":

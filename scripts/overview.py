@@ -5,6 +5,7 @@ import csv
 import os
 
 from _program import parser, run, whole
+from _tables import write_table
 
 PRODUCTS = (
     *("product", "stack", "status", "science", "background", "selfcal", "other", "flagged", "high"),
@@ -101,8 +102,7 @@ def main(arguments):
         ("products.csv", PRODUCTS, products),
         ("warnings.csv", ("product", "warning"), warnings),
     ):
-        with whole(os.path.join(folder, name)) as part, open(part, "w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        write_table(os.path.join(folder, name), [header, *rows])
     recall = os.path.relpath(arguments.recall, folder) if arguments.recall else None
     with whole(arguments.output) as part, open(part, "w") as file:
         file.write(page(summary, warnings, recall))

@@ -1,14 +1,14 @@
 #!/usr/bin/env -S python3 -Es
 """Demo: compare the flags with the truth: how many bad pixels were found, how many are false."""
 
-import csv
 import itertools
 import os
 
 import numpy as np
 
 from _fits import read_image
-from _program import Fault, parser, run, whole
+from _program import Fault, parser, run
+from _tables import write_table
 from threshold import HIGH, LOW
 
 STRENGTHS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # DN/s; of low pixels, half of it
@@ -65,8 +65,7 @@ def main(arguments):
             raise Fault(f"{path}: no truth of {header['DETECTOR']}; give its truth, too")
         truth = truths[header["DETECTOR"]]
         rows += rows_of(header["BPXSTACK"], flags, truth, ~np.isnan(minimum))
-    with whole(arguments.output) as part, open(part, "w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_table(arguments.output, [COLUMNS, *rows])
 
 
 if __name__ == "__main__":

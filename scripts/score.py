@@ -1,12 +1,11 @@
 #!/usr/bin/env -S python3 -Es
 """Tuning: count which injected pixels were found, and what else was flagged, for settings."""
 
-import csv
-
 import numpy as np
 
 from _fits import read_image
-from _program import parser, run, whole
+from _program import parser, run
+from _tables import write_table
 from inject import STRENGTHS
 from threshold import HIGH, LOW, difference
 
@@ -67,8 +66,7 @@ def main(arguments):
         found, cards = read_image(flags)
         setting = [cards[card] for card in SETTING.values()]
         rows += [(*setting, *row) for row in score(found, excess, added, header["BPXSIGMA"])]
-    with whole(arguments.output) as part, open(part, "w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_table(arguments.output, [COLUMNS, *rows])
 
 
 if __name__ == "__main__":

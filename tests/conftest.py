@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,15 @@ def flag(folder, exposures, outputs, **parameters):
     for exposure, output in outputs.items():
         program("write_back", exposure, f["flags"], output)
     return f
+
+
+def wait_for(what, wanted, seconds=60):
+    """Call until it returns something true, and return that."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, f"no {wanted}"
+        time.sleep(0.1)
+    return found
 
 
 class Workflow:

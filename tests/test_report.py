@@ -2,10 +2,9 @@
 
 import re
 import shutil
-import time
 
 import pytest
-from conftest import Workflow, write_association, write_exposure
+from conftest import Workflow, wait_for, write_association, write_exposure
 
 MISSING = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -33,23 +32,25 @@ def browser(tmp_path):
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "window-size=1500,1000",
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
+                     "window-size=1500,1000",
                      "host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip  # no network
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options, service)
+    driver = wait_for(lambda: started(options, service), "browser", seconds=300)
     yield driver
     driver.quit()
 
 
-def wait_for(what, wanted, seconds=20):
-    """Call until it returns something true, and return that."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, f"no {wanted}"
-        time.sleep(0.1)
-    return found
+def started(options, service):
+    """Start the browser; nothing if it takes longer than its driver waits, as on a cold machine."""
+    from selenium import common, webdriver
+
+    try:
+        return webdriver.Chrome(options, service)
+    except common.SessionNotCreatedException as fault:
+        print(fault)
 
 
 def text_of(browser, wanted):

@@ -162,11 +162,10 @@ def stack_runtime(wildcards, attempt):
     return attempt * int(5 + sum(stack_sizes(wildcards.stack)) / 10 / 60)
 
 
-def all_runtime(wildcards):
+def all_runtime(wildcards, attempt):
     """Return the minutes that reading every exposure may take, at 10 MB/s."""
-    return int(
-        5 + sum(sum(stack_sizes(stack)) for stack in exposures_of_stack.index) / 10 / 60
-    )
+    megabytes = sum(sum(stack_sizes(stack)) for stack in exposures_of_stack.index)
+    return attempt * int(5 + megabytes / 10 / 60)
 
 
 def status_rows(dag, started):

@@ -72,28 +72,21 @@ use rule minimum as tune_minimum with:
         "logs/tune_minimum/{stack}/{injection}.log",
 
 
-rule tune_median:
+use rule median as tune_median with:
     input:
         rules.tune_minimum.output,
     output:
         f"{TUNED}/{medians.wildcard_pattern}/median.fits",
     log:
         f"logs/tune_median/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
-    priority: 3
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
     params:
         code=code("median"),
+        kernel_size="{kernel_size}",
+        edge_mode="{edge_mode}",
         dispersion_axis=config["dispersion_axis"],
-    shell:
-        "median.py --kernel-size {wildcards.kernel_size} --edge-mode {wildcards.edge_mode}"
-        " --dispersion-axis {params.dispersion_axis} --log {log} {input} {output}"
 
 
-rule tune_threshold:
+use rule threshold as tune_threshold with:
     input:
         rules.tune_minimum.output,
         rules.tune_median.output,
@@ -101,17 +94,10 @@ rule tune_threshold:
         f"{TUNED}/{flags.wildcard_pattern}/flags.fits",
     log:
         f"logs/tune_threshold/{{stack}}/{{injection}}/{flags.wildcard_pattern}.log",
-    priority: 4
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
     params:
         code=code("threshold"),
-    shell:
-        "threshold.py --flagfrac-lower {wildcards.flagfrac_lower}"
-        " --flagfrac-upper {wildcards.flagfrac_upper} --log {log} {input} {output}"
+        flagfrac_lower="{flagfrac_lower}",
+        flagfrac_upper="{flagfrac_upper}",
 
 
 rule score:
