@@ -20,6 +20,11 @@ SHAPES = {"MIRIFUSHORT": (72, 530), "MIRIFULONG": (72, 530), "NRS1": (48, 64)}
 os.environ.update(CRDS_SERVER_URL="", CRDS_PATH="crds", STPIPE_DISABLE_CRDS_STEPPARS="true")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with Slurm, which mostly waits, beside the other tests."""
+    items.sort(key=lambda item: item.path.name != "test_slurm.py")
+
+
 def planes_of(shape, seed=0):
     """Simulate planes of an exposure: a slope, noise, NaN, outliers, edges, DQ bits."""
     rng = np.random.default_rng(seed)
