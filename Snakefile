@@ -29,4 +29,5 @@ rule all:
         collect(rules.associate.output, association=association_files),
         rules.members.output,
         rules.summary.output,
+        rules.checksums.output,
         rules.provenance.output,

@@ -2,7 +2,6 @@
 """Write what a run was made of: versions, config, git commit, inputs with size and checksum."""
 
 import csv
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -11,7 +10,8 @@ import shutil
 import subprocess
 
 from _program import VERSION, parser, run, whole
-from _tables import COMBINED, find_associations
+from _tables import find_associations
+from checksums import DESCRIPTION, described
 
 
 def git_commit(folder):
@@ -28,13 +28,6 @@ def git_commit(folder):
     return answers[0] + ("+" if answers[1] else "")
 
 
-def described(path):
-    """Return a file's path, size in bytes and SHA-256."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": path, "size": os.path.getsize(path), "sha256": digest}
-
-
 def packages():
     """Return the version of each package of the environment, by name."""
     found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
@@ -43,17 +36,18 @@ def packages():
 
 def main(arguments):
     """Write ``provenance.json``."""
-    with open(arguments.members, newline="") as file:
-        exposures = {row["path"] for row in csv.DictReader(file) if row["exptype"] in COMBINED}
+    with open(arguments.checksums, newline="") as file:
+        exposures = [{**row, "size": int(row["size"])} for row in csv.DictReader(file)]
     paths, _ = find_associations(arguments.associations)
+    associations = [described(path) for path in sorted(paths.values())]
     record = {
         "workflow": {"version": VERSION, "git_commit": git_commit(os.path.dirname(__file__))},
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": packages(),
         "config": json.loads(arguments.config),
-        "associations": [described(path) for path in sorted(paths.values())],
-        "exposures": [described(path) for path in sorted(exposures)],
+        "associations": [dict(zip(DESCRIPTION, row, strict=True)) for row in associations],
+        "exposures": exposures,
     }
     with whole(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
@@ -62,7 +56,7 @@ def main(arguments):
 
 if __name__ == "__main__":
     options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
+    options.add_argument("checksums", help="checksums.csv")
     options.add_argument("associations", nargs="+", help="association files or globs")
     options.add_argument("--config", default="{}", help="the config as used, in JSON")
     options.add_argument("--output", required=True, help="provenance.json")

@@ -68,8 +68,8 @@ def test_provenance_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     write_exposure(tmp_path / "a_rate.fits")
     write_association(tmp_path / "a_asn.json", ("p", [("a_rate.fits", "science")]))
-    program("members", tmp_path / "a_asn.json", tmp_path / "members.csv")
-    command = [sys.executable, "-Es", tmp_path / "scripts" / "provenance.py", "members.csv"]
+    program("checksums", "a_asn.json", "checksums.csv", cwd=tmp_path)
+    command = [sys.executable, "-Es", tmp_path / "scripts" / "provenance.py", "checksums.csv"]
     command += ["a_asn.json", "--output", "p.json"]
     subprocess.run(command, cwd=tmp_path, check=True)
     assert json.loads((tmp_path / "p.json").read_text())["workflow"]["git_commit"] is None

@@ -10,6 +10,7 @@ from conftest import ROOT, Workflow, copy_workflow, write_association, write_exp
 
 # What runs in the folder of the fixture, whose product "alone" is skipped.
 STAGES = {"pedestal": 1, "minimum": 1, "median": 1, "threshold": 1, "write_back": 2}
+INPUTS = {"checksums": 1, "provenance": 1}  # what describes the exposures
 MEMBERS = {"members": 1, "summary": 1, "provenance": 1}  # what names the members
 TABLES = {"associate": 3, **MEMBERS}
 AFTER_FLAGS = {"associate": 2, "summary": 1}  # those of "alone" stay as they are
@@ -80,18 +81,19 @@ EDITS = {
     # skip takes the header from write_back.
     "write_back": {"write_back": 2, "skip": 1, "associate": 3, "summary": 1},
     "skip": {"skip": 1, "associate": 1, "summary": 1},
-    "members": MEMBERS,
+    "members": {"members": 1, "summary": 1},
     "associate": {"associate": 3},
     "summary": {"summary": 1},
     "_cards": {**STAGES, "skip": 1, "associate": 3, "summary": 1},
     "_inspect": from_stage("threshold"),
     "_fits": {**STAGES, "skip": 1, "associate": 3, "summary": 1},
-    "_program": {**STAGES, "skip": 1, **TABLES},
-    "_names": {**STAGES, **TABLES},
-    "_tables": TABLES,
+    "_program": {**STAGES, "skip": 1, **TABLES, **INPUTS},
+    "_names": {**STAGES, **TABLES, **INPUTS},
+    "_tables": {**TABLES, **INPUTS},
     "_checks": {},
     "simulate": {},
     "provenance": {"provenance": 1},
+    "checksums": INPUTS,
     **{key: {} for key in ("draw_stack", "overview", "inject", "score", "draw_tune")},
     "_status": {},
     "plan": {},
@@ -197,7 +199,7 @@ def test_a_member_that_plays_no_part(done):
 def test_an_exposure_replaced(done):
     name = "rate/jw01204001001_02101_00002_nrs1_rate.fits"
     write_exposure(done.path(name), seed=9)
-    assert done.jobs() == {**from_stage("pedestal"), "provenance": 1}
+    assert done.jobs() == {**from_stage("pedestal"), **INPUTS}
 
 
 def test_a_result_deleted(done):

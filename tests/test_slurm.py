@@ -159,7 +159,7 @@ def test_the_demo_gives_the_results_of_a_laptop(two_workflows):
     local.run("--quiet", "all", associations=None)
     out = remote.run(*ON_SLURM, associations=None).stdout
     assert_same_results(local, remote)
-    # The three stacks in one; what is skipped; provenance; the exposures, if they are not there.
+    # The three stacks in one; what is skipped; checksums; the exposures, if they are not there.
     exposures = (ROOT / "demo" / "exposures").exists()
     assert submitted(out) <= (3 if exposures else 20), out
     assert remote.jobs(associations=None) == {}

@@ -43,6 +43,7 @@ def test_from_associations_to_results(nods):
         "associate": 3,
         "members": 1,
         "summary": 1,
+        "checksums": 1,
         "provenance": 1,
     }
     out = nods.run().stdout
@@ -51,7 +52,8 @@ def test_from_associations_to_results(nods):
     (stack,) = {p.name for p in nods.path("results/stacks").iterdir()}
     one, two, three = (f"jw01204001001_02101_0000{i}_nrs1_badpix_selfcal.fits" for i in (1, 2, 3))
     files = {
-        *(f"results/{n}" for n in ("members.csv", "summary.csv", "status.csv", "provenance.json")),
+        *(f"results/{n}" for n in ("members.csv", "summary.csv", "status.csv", "checksums.csv")),
+        "results/provenance.json",
         *(f"results/stacks/{stack}/{f}.fits" for f in ("minimum", "median", "flags")),
         *(f"results/flagged/{stack}/{f}" for f in (one, two)),
         f"results/flagged/skipped/{three}",
@@ -115,6 +117,7 @@ def test_many_products_of_one_stack_share_everything(workflow):
         "associate": 24,
         "members": 1,
         "summary": 1,
+        "checksums": 1,
         "provenance": 1,
     }
 
@@ -269,7 +272,7 @@ def test_prune_lists_and_on_a_second_word_deletes(nods):
 def test_plan_says_what_a_run_makes(nods):
     out = nods.run("--", "plan").stdout
     assert "products:  3, in 3 associations" in out
-    assert "jobs:      13 (" in out
+    assert "jobs:      14 (" in out
     size = nods.path("rate/jw01204001001_02101_00001_nrs1_rate.fits").stat().st_size
     pixels = 48 * 64
     expected = 3 * size + 9 * pixels + 2 * 4 * pixels

@@ -5,6 +5,7 @@ localrules:
     members,
     associate,
     summary,
+    provenance,
 
 
 rule members:
@@ -63,21 +64,36 @@ rule summary:
         "summary.py --log {log} {input.members} {output}"
 
 
-# Reads every exposure, so it is no local rule.
-rule provenance:
+# Reads every exposure: no local rule, and none that a change of the config runs again.
+rule checksums:
     input:
         list(path_of_exposure.values()),
+    output:
+        "results/checksums.csv",
+    log:
+        "logs/checksums.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=700,
+        runtime=all_runtime,
+    params:
+        code=code("checksums"),
+        associations=_names.tidy_patterns(config["associations"]),
+    shell:
+        "checksums.py --log {log} {params.associations:q} {output}"
+
+
+rule provenance:
+    input:
         list(association_files.values()),
-        members=rules.members.output,
+        checksums=rules.checksums.output,
     output:
         "results/provenance.json",
     log:
         "logs/provenance.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=700,
-        runtime=all_runtime,
     params:
         code=code("provenance"),
         associations=_names.tidy_patterns(config["associations"]),
@@ -87,4 +103,4 @@ rule provenance:
         ),
     shell:
         "provenance.py --log {log} --config {params.config:q} --output {output}"
-        " {input.members} {params.associations:q}"
+        " {input.checksums} {params.associations:q}"
