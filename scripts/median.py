@@ -1,6 +1,8 @@
 #!/usr/bin/env -S python3 -Es
 """Stage 3: the median of a stack's minimum along the dispersion axis, ignoring NaN."""
 
+import functools
+
 import numpy as np
 
 from _fits import add_cards, read_image, write_image
@@ -104,7 +106,7 @@ def median_of_windows(windows, n_valid):
         The mean of the two in the middle where `n_valid` is even, NaN where it is 0.
     """
     ordered = sort_windows(windows)
-    size = len(ordered)
+    size = windows.shape[2] * windows.shape[3]
     low = high = ordered[size // 2]
     gaps = np.nonzero(n_valid < size)
     if gaps[0].size:
@@ -118,19 +120,31 @@ def median_of_windows(windows, n_valid):
 
 def sort_windows(windows):
     """
-    Sort each window [ny, nx, ky, kx]; return the smallest pixels first, [ky * kx, ny, nx].
+    Sort each window [ny, nx, ky, kx]; return its pixels, the smallest first, [n, ny, nx].
 
-    Small windows are sorted all at once, by the comparisons of Batcher's network (Knuth, The Art
-    of Computer Programming, algorithm 5.2.2 M); a call of sort for each would take thrice as long.
+    At least up to the middle. Small windows are sorted all at once, by the comparisons of Batcher's
+    network (Knuth, The Art of Computer Programming, algorithm 5.2.2 M); a call of sort for each
+    would take thrice as long.
     """
     ny, nx, *kernel = windows.shape
     size = kernel[0] * kernel[1]
     if size > NETWORK:
         return np.moveaxis(np.sort(windows.reshape(ny, nx, size), axis=2), 2, 0)
     planes = [windows[:, :, j, i] for j in range(kernel[0]) for i in range(kernel[1])]
-    for a, b in batcher_network(size):
+    for a, b in half_network(size):
         planes[a], planes[b] = np.minimum(planes[a], planes[b]), np.maximum(planes[a], planes[b])
-    return np.stack(planes)
+    return np.stack(planes[: size // 2 + 1])
+
+
+@functools.cache
+def half_network(size):
+    """List the comparisons of the network that matter for the places up to the middle."""
+    wanted, pairs = set(range(size // 2 + 1)), []
+    for pair in reversed(list(batcher_network(size))):
+        if not wanted.isdisjoint(pair):
+            wanted.update(pair)
+            pairs.insert(0, pair)
+    return pairs
 
 
 def batcher_network(size):
