@@ -129,7 +129,7 @@ def flag(folder, exposures, outputs, **parameters):
     return f
 
 
-def wait_for(what, wanted, seconds=60):
+def wait_for(what, wanted, seconds=20):
     """Call until it returns something true, and return that."""
     end = time.monotonic() + seconds
     while not (found := what()):

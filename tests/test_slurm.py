@@ -78,7 +78,7 @@ def slurm(tmp_path_factory):
         for name in ("slurmctld", "slurmd")
     ]
     try:
-        wait_for(lambda: node_state() == "idle", "idle node")
+        wait_for(lambda: node_state() == "idle", "idle node", seconds=30)
         yield
     finally:
         usual.unlink()
@@ -176,7 +176,7 @@ def test_a_large_stack_fits_one_node(workflow):
     for limit, expected in (("2", "2 RUNNING None"), ("36", "36 PENDING PartitionConfig")):
         memory = ("--resources", f"mem_mb={int(limit) * 1000}")
         run = start(workflow, "--cores", limit, *memory, "--nolock")
-        wait_for(lambda expected=expected: expected in queue("%C %T %r"), expected)
+        wait_for(lambda expected=expected: expected in queue("%C %T %r"), expected, seconds=60)
         run.kill()  # rather than to wait for its jobs
         run.communicate()
         cancel_all()
@@ -185,7 +185,7 @@ def test_a_large_stack_fits_one_node(workflow):
 def cancel_all():
     """Cancel every job, and wait until they have gone."""
     subprocess.run(["scancel", "--user", "root"], check=True)
-    wait_for(lambda: not queue("%T"), "an empty queue")
+    wait_for(lambda: not queue("%T"), "an empty queue", seconds=60)
 
 
 def start(workflow, *words, snakefile=ROOT / "Snakefile"):
@@ -214,7 +214,7 @@ def test_a_cancelled_job_is_made_again(two_workflows, tmp_path):
     script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
     run = start(remote, snakefile=snakefile)
     mark = remote.path("median_is_running")
-    wait_for(lambda: mark.exists() or run.poll() is not None, "median")
+    wait_for(lambda: mark.exists() or run.poll() is not None, "median", seconds=60)
     assert run.poll() is None, run.communicate()
     subprocess.run(["scancel", "--user", "root"], check=True)
     out, _ = run.communicate(timeout=300)
