@@ -147,7 +147,7 @@ def stack_sizes(stack):
     return [os.path.getsize(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
 
 
-# Resources, by measurement: a stage's peak is 60 MB for MRS (exposures of 21 MB) and 135 MB for NIRSpec
+# Resources, by measurement: a stage's peak is 62 MB for MRS (exposures of 21 MB) and 135 MB for NIRSpec
 # (84 MB); Snakemake itself, which a cluster's job starts twice, takes 180 MB each time. This is half as
 # much again, and each further attempt gets as much once more.
 
