@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from simulate import DETECTORS, EXPOSURE_TIME, exposure
-from truth import unknown_bad_pixels
+from badpix_selfcal.detectors import DETECTORS
+from demo.simulate import EXPOSURE_TIME, exposure
+from demo.truth import unknown_bad_pixels
 
 
 def write_exposures(folder, detector_name, number):

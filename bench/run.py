@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import stages
+import stage_times
 from astropy.io import fits
 from data import archive_pattern, many_tables, notebook_pattern, write_exposures
 
@@ -173,7 +173,7 @@ def stage_peak(folder, paths):
     ]
     peaks = []
     for name, *words in steps:
-        program = [sys.executable, "-Es", HERE.parent / "scripts" / f"{name}.py", *words]
+        program = [sys.executable, "-Es", HERE.parent / "scripts" / "selfcal", name, *words]
         watched = [sys.executable, HERE / "watch.py", *program]
         done = subprocess.run(watched, capture_output=True, text=True, check=True)
         peaks.append(float(done.stdout.split()[-1]))
@@ -258,7 +258,7 @@ def main():
         if pattern is archive_pattern:
             reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
     growth(paths, n_growth, repeats, report)
-    for row in stages.rows((5, 15) if quick else (5, 15, 51, 151)):
+    for row in stage_times.rows((5, 15) if quick else (5, 15, 51, 151)):
         name, instead, theirs, ours = row
         report.add(name, ours, instead, theirs, digits=3)
     planning((100,) if quick else (100, 1000, 10000), report)

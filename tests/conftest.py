@@ -1,5 +1,6 @@
 """Small exposures, associations and runs of the workflow, for all tests."""
 
+import ast
 import json
 import os
 import re
@@ -99,7 +100,7 @@ def write_association(path, *products, **other):
 def program(name, *arguments, check=True, cwd=None):
     """Run a stage's program by hand, as its users would."""
     done = subprocess.run(
-        [sys.executable, "-Es", ROOT / "scripts" / f"{name}.py", *map(str, arguments)],
+        [sys.executable, "-Es", ROOT / "scripts" / "selfcal", name, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -127,6 +128,15 @@ def flag(folder, exposures, outputs, **parameters):
     for exposure, output in outputs.items():
         program("write_back", exposure, f["flags"], output)
     return f
+
+
+def add_statement(path, function):
+    """Add a statement to a function of a program, as an edit of what it computes."""
+    lines = path.read_text().splitlines()
+    tree = ast.parse("\n".join(lines))
+    (node,) = (n for n in tree.body if getattr(n, "name", None) == function)
+    lines.insert(node.body[-1].lineno - 1, "    edited = 1  # noqa: F841")
+    path.write_text("\n".join(lines) + "\n")
 
 
 def wait_for(what, wanted, seconds=20):
@@ -184,10 +194,9 @@ def copy_workflow(target):
     for name in ("Snakefile", "config.yaml", "workflow", "scripts", "envs", "profiles"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, target / name)
+    (target / "scripts" / "selfcal").chmod(0o755)
     (target / "demo").mkdir()
     shutil.copyfile(ROOT / "demo" / "exposures.csv", target / "demo" / "exposures.csv")
-    for path in (target / "scripts").iterdir():
-        path.chmod(0o755)
     return target / "Snakefile"
 
 

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from median import median
-from minimum import minimum
-from pedestal import subtract_pedestal
-from simulate import DEAD, DETECTORS, HOT, JUMP_DET, REFERENCE_PIXEL, exposure, slice_position
-from threshold import HIGH, LOW, flag_outliers
-from truth import unknown_bad_pixels
+from badpix_selfcal.detectors import DETECTORS
+from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.running_median import running_median
+from demo.simulate import DEAD, HOT, JUMP_DET, REFERENCE_PIXEL, exposure, slice_position
+from demo.truth import unknown_bad_pixels
+from stages.minimum import minimum
+from stages.pedestal import subtract_pedestal
+from stages.threshold import flag_outliers
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_strong_bad_pixels_are_found(truth):
     seen = ~np.isnan(lowest)
     recall = {}
     for mode in ("zero", "shrink"):
-        flags, _, _ = flag_outliers(lowest, median(lowest, 15, 2, mode))
+        flags, _, _ = flag_outliers(lowest, running_median(lowest, 15, 2, mode))
         assert (flags[(truth > 3) & seen] == HIGH).mean() > 0.95
         assert (flags[(truth < -2) & seen] == LOW).mean() > 0.95
         recall[mode] = (flags[(truth > 0) & seen] == HIGH).mean()

@@ -68,9 +68,11 @@ def test_provenance_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     write_exposure(tmp_path / "a_rate.fits")
     write_association(tmp_path / "a_asn.json", ("p", [("a_rate.fits", "science")]))
-    program("checksums", "a_asn.json", "checksums.csv", cwd=tmp_path)
-    command = [sys.executable, "-Es", tmp_path / "scripts" / "provenance.py", "checksums.csv"]
-    command += ["a_asn.json", "--output", "p.json"]
+    (tmp_path / "exposures.json").write_text('["a_rate.fits"]')
+    (tmp_path / "associations.json").write_text('["a_asn.json"]')
+    program("checksums", "exposures.json", "checksums.csv", cwd=tmp_path)
+    command = [sys.executable, "-Es", tmp_path / "scripts/selfcal", "provenance", "checksums.csv"]
+    command += ["associations.json", "--output", "p.json"]
     subprocess.run(command, cwd=tmp_path, check=True)
     assert json.loads((tmp_path / "p.json").read_text())["workflow"]["git_commit"] is None
 

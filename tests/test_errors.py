@@ -253,8 +253,13 @@ def test_an_exposure_that_sets_the_minimum_is_a_warning_in_the_summary(workflow)
 def test_after_kill_9_the_plain_command_goes_on(nods, tmp_path_factory):
     """No lock, no incomplete file, no leftover stops it; the results are those of a quiet run."""
     snakefile = copy_workflow(tmp_path_factory.mktemp("slow"))
-    script = snakefile.parent / "scripts" / "median.py"  # hangs when half of it is written
-    script.write_text("#!/bin/sh\nfor last; do :; done\necho half > $last\nsleep 60\n")
+    script = snakefile.parent / "scripts/stages/median.py"  # hangs when half of it is written
+    hangs = """def main(arguments):
+    import time
+    open(arguments.output, "w").write("half")
+    time.sleep(60)
+"""
+    script.write_text(script.read_text().replace("def main(arguments):", hangs))
     command = [
         *(sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", snakefile),
         *("--config", "associations=asn/*.json"),

@@ -11,11 +11,12 @@ from astropy.io import fits
 from conftest import ROOT, Workflow, flag, planes_of, program, write_association, write_exposure
 from matplotlib.image import imread
 
-from draw_tune import by_setting, by_strength
-from inject import STRENGTHS, injection, noise
-from overview import warning_rows
-from recall import rows_of
-from score import score
+from badpix_selfcal.injection import STRENGTHS
+from demo.recall import rows_of
+from figures.overview import warning_rows
+from tune.draw_tune import by_setting, by_strength
+from tune.inject import injection, noise
+from tune.score import score
 
 FIGURES = ("flags", "stages", "histogram", "cuts", "places", "fractions", "sources", "runs")
 
@@ -145,7 +146,9 @@ def test_a_plain_run_imports_no_matplotlib(nods):
     rules = {path.name for path in nods.path("logs").iterdir()} - {"members.log", "summary.log"}
     assert {"pedestal", "minimum", "median", "threshold", "write_back"} <= rules
     for name in (*rules, "members", "summary"):
-        source = f"import sys; sys.path.insert(0, 'scripts'); import {name}; print(*sys.modules)"
+        (room,) = {path.parent.name for path in (ROOT / "scripts").glob(f"*/{name}.py")}
+        source = f"import sys; sys.path.insert(0, 'scripts'); import {room}.{name}"
+        source += "; print(*sys.modules)"
         done = subprocess.run(
             [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True
         )

@@ -210,7 +210,7 @@ def test_a_cancelled_job_is_made_again(two_workflows, tmp_path):
         three_stacks(workflow)
     local.run("--quiet", "all")
     snakefile = copy_workflow(tmp_path)
-    script = tmp_path / "scripts" / "median.py"
+    script = tmp_path / "scripts/stages/median.py"
     script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
     run = start(remote, snakefile=snakefile)
     mark = remote.path("median_is_running")
@@ -235,7 +235,7 @@ SLOW = """def main(arguments):
 def test_a_job_short_of_memory_gets_more(workflow, tmp_path):
     """It takes 700 MB, and is killed until an attempt has as much."""
     snakefile = copy_workflow(tmp_path)
-    script = tmp_path / "scripts" / "minimum.py"
+    script = tmp_path / "scripts/stages/minimum.py"
     greedy = script.read_text().replace("def main(arguments):", GREEDY, 1)
     script.write_text(greedy)
     three_stacks(workflow)

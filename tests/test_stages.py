@@ -1,6 +1,5 @@
 """The arithmetic of the stages on arrays, against numpy, stcal and jwst; adversarial arrays too."""
 
-import fitsio
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -10,12 +9,13 @@ from hypothesis import strategies as st
 from jwst.badpix_selfcal.badpix_selfcal import badpix_selfcal
 from stcal.outlier_detection.utils import medfilt
 
-from _fits import add_cards, write_image
-from _inspect import at_edge, counts, line_like, run_lengths
-from median import batcher_network, dispersion_axis, median
-from minimum import is_odd, minimum, shares
-from pedestal import UNILLUMINATED, disagreements, subtract_pedestal
-from threshold import flag_outliers
+from badpix_selfcal.doubts import at_edge, counts, line_like, run_lengths
+from badpix_selfcal.images import Header, add_cards, write_image
+from badpix_selfcal.running_median import batcher_network, running_median
+from stages.median import dispersion_axis
+from stages.minimum import dominates, minimum, shares
+from stages.pedestal import UNILLUMINATED, disagreements, subtract_pedestal
+from stages.threshold import flag_outliers
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the reference
 
@@ -45,13 +45,17 @@ def same(a, b):
 @settings(max_examples=300, deadline=None)
 @given(IMAGES, KERNELS, st.sampled_from([1, 2]))
 def test_median_is_the_reference_on_any_image(image, kernel_size, axis):
-    assert same(median(image, kernel_size, axis), reference_median(image, kernel_size, axis))
+    assert same(
+        running_median(image, kernel_size, axis), reference_median(image, kernel_size, axis)
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(IMAGES, st.sampled_from([1, 3, 5, 15, 23]))
 def test_median_in_two_dimensions_is_the_reference(image, kernel_size):
-    assert same(median(image, kernel_size, None), reference_median(image, kernel_size, None))
+    assert same(
+        running_median(image, kernel_size, None), reference_median(image, kernel_size, None)
+    )
 
 
 @pytest.mark.parametrize("kernel_size", [3, 15, 25, 27, 151])
@@ -61,13 +65,15 @@ def test_median_of_a_detector_is_the_reference(kernel_size, axis, rng):
     image[rng.random(image.shape) < 0.05] = NAN
     image[40:60, 30:90] = NAN
     image[rng.random(image.shape) < 0.01] = INF
-    assert same(median(image, kernel_size, axis), reference_median(image, kernel_size, axis))
+    assert same(
+        running_median(image, kernel_size, axis), reference_median(image, kernel_size, axis)
+    )
 
 
 def test_median_with_a_large_square_kernel_is_the_reference(rng):
     image = rng.normal(size=(40, 30)).astype(np.float32)
     image[rng.random(image.shape) < 0.2] = NAN
-    assert same(median(image, 31, None), reference_median(image, 31, None))
+    assert same(running_median(image, 31, None), reference_median(image, 31, None))
 
 
 @settings(max_examples=200, deadline=None)
@@ -80,7 +86,7 @@ def test_median_that_shrinks_sees_nothing_beyond_the_edge(image, kernel_size, ax
         for x in range(line.size):
             expected[y, x] = np.nanmedian(line[max(0, x - half) : x + half + 1][None], axis=1)[0]
     expected = expected if axis == 1 else expected.T
-    assert same(median(image, kernel_size, axis, "shrink"), np.ascontiguousarray(expected))
+    assert same(running_median(image, kernel_size, axis, "shrink"), np.ascontiguousarray(expected))
 
 
 def test_median_leaves_its_input_alone(rng):
@@ -88,19 +94,19 @@ def test_median_leaves_its_input_alone(rng):
     image[3, 4] = NAN
     before = image.copy()
     for axis in (1, 2, None):
-        median(image, 5, axis)
+        running_median(image, 5, axis)
     assert same(image, before)
 
 
 def test_median_takes_what_fits_files_hold(rng):
     image = rng.normal(size=(30, 30)).astype(">f4")
-    assert same(median(image, 5, 1), reference_median(image.astype("f4"), 5, 1))
+    assert same(running_median(image, 5, 1), reference_median(image.astype("f4"), 5, 1))
 
 
 @pytest.mark.parametrize(("kernel_size", "axis"), [(4, 1), (0, 1), (-3, 2), (5, 3), (5, 0)])
 def test_median_refuses(kernel_size, axis):
     with pytest.raises(ValueError, match=r"kernel size|dispersion axis"):
-        median(np.zeros((5, 5), np.float32), kernel_size, axis)
+        running_median(np.zeros((5, 5), np.float32), kernel_size, axis)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 15, 16, 25])
@@ -140,7 +146,7 @@ FRACTIONS = st.one_of(st.sampled_from([0.0, 0.001, 0.5]), st.floats(0, 0.5))
 @settings(max_examples=300, deadline=None)
 @given(IMAGES, FRACTIONS, FRACTIONS, st.sampled_from([1, 3, 15]), st.sampled_from([1, 2]))
 def test_flags_are_the_reference_on_any_image(image, lower, upper, kernel_size, axis):
-    flags, _, _ = flag_outliers(image, median(image, kernel_size, axis), lower, upper)
+    flags, _, _ = flag_outliers(image, running_median(image, kernel_size, axis), lower, upper)
     expected = np.zeros(image.shape, bool)
     expected[badpix_selfcal(image, lower, upper, kernel_size, axis)] = True
     assert np.array_equal(flags > 0, expected)
@@ -203,9 +209,9 @@ def test_shares_of_the_minimum():
     assert shares(np.zeros((2, 2), np.int16), 2).tolist() == [0, 0]
 
 
-def test_an_exposure_is_odd_when_its_share_is_nearer_to_all():
-    assert [is_odd(share, 4) for share in (0.25, 0.6, 0.63, 1.0)] == [False, False, True, True]
-    assert not is_odd(1.0, 1)
+def test_an_exposure_dominates_when_its_share_is_nearer_to_all():
+    assert [dominates(share, 4) for share in (0.25, 0.6, 0.63, 1.0)] == [False, False, True, True]
+    assert not dominates(1.0, 1)
 
 
 def test_minimum_leaves_its_input_alone():
@@ -310,9 +316,9 @@ def test_a_line_is_told_from_bad_pixels(axis, rng):
 def test_infinities_are_flagged_silently(tmp_path):
     image = np.zeros((40, 40), np.float32)
     image[5, 5:30] = INF  # so that the median is infinite, too
-    header = fitsio.FITSHDR()
+    header = Header()
     add_cards(header, ("BPXAXIS", 1, ""), ("BPXKERN", 15, ""))
-    filtered = median(image, 15, 1)
+    filtered = running_median(image, 15, 1)
     write_image(str(tmp_path / "minimum.fits"), image, header)
     write_image(str(tmp_path / "median.fits"), filtered, header)
     files = [tmp_path / f"{name}.fits" for name in ("minimum", "median", "flags")]

@@ -6,11 +6,18 @@ import pandas as pd
 import pytest
 from conftest import ROOT, write_association
 
-from _checks import member_faults, read_schema
-from _names import exposure_name, stack_name, tidy
-from _program import Fault
-from _tables import COLUMNS, SKIPPED, find_associations, member_rows, read_association, read_members
-from associate import flagged_association
+from badpix_selfcal.names import exposure_name, stack_name, workdir_path
+from badpix_selfcal.program import Fault
+from badpix_selfcal.tables import (
+    COLUMNS,
+    SKIPPED,
+    find_associations,
+    member_rows,
+    read_association,
+    read_members,
+)
+from selfcal_rules.checks import member_faults, read_schema
+from tables.associate import flagged_association
 
 A, B, C = (f"jw01204001001_02101_0000{i}_mirifulong" for i in (1, 2, 3))
 
@@ -56,8 +63,8 @@ def test_paths_are_relative_below_the_working_directory_else_absolute(here, tmp_
     )
     paths = [row[4] for row in member_rows(path)]
     assert paths == [f"{other}/{A}_rate.fits", f"rate/{B}.fits", "r/y.fits"]
-    assert tidy(here) == str(here)
-    assert tidy(f"{here}-2/x") == f"{here}-2/x"
+    assert workdir_path(here) == str(here)
+    assert workdir_path(f"{here}-2/x") == f"{here}-2/x"
 
 
 @pytest.mark.parametrize(

@@ -304,7 +304,7 @@ def test_memory_does_not_grow_with_the_number_of_exposures(workflow):
     for n in (3, 15):
         for program, inputs in (("pedestal", [path] * n), ("minimum", ["pedestal.fits"])):
             output = ["--output"] * (program == "pedestal") + [f"{program}.fits"]
-            command = [ROOT / "scripts" / f"{program}.py", *inputs, *output]
+            command = [ROOT / "scripts" / "selfcal", program, *inputs, *output]
             done = subprocess.run(
                 [sys.executable, "-c", watch, sys.executable, "-Es", *command],
                 stdout=subprocess.PIPE,
@@ -368,7 +368,7 @@ def test_the_largest_case_keeps_to_its_memory(workflow):
     for name, words in programs.items():
         limit = int(dict(stages)[name]) * 10**6
         done = subprocess.run(
-            [sys.executable, "-Es", ROOT / "scripts" / f"{name}.py", *words],
+            [sys.executable, "-Es", ROOT / "scripts" / "selfcal", name, *words],
             preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # as Snakemake sets it
             cwd=workflow.folder,

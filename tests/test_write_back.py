@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 from conftest import ROOT, planes_of, program, write_exposure
 
-from _fits import add_cards, write_image
+from badpix_selfcal.images import Header, add_cards, write_image
 
 SHAPE = (48, 64)
 BLANKED = ("SCI", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
@@ -24,7 +24,7 @@ def flags(tmp_path):
     flags = np.zeros(SHAPE, np.uint8)
     flags[0, 0] = flags[5, 7] = flags[-1, -1] = 1
     flags[20, 30] = flags[0, 63] = 2
-    header = fitsio.FITSHDR()
+    header = Header()
     add_cards(
         header,
         ("BPXVER", "0", "version"),
@@ -396,7 +396,7 @@ def test_full_disk(tmp_path, flags):
     (tmp_path / "out_badpix_selfcal.fits").write_text("the old one")
     done = subprocess.run(
         [
-            *(sys.executable, "-Es", ROOT / "scripts" / "write_back.py"),
+            *(sys.executable, "-Es", ROOT / "scripts" / "selfcal", "write_back"),
             *(exposure, flags[0], tmp_path / "out_badpix_selfcal.fits"),
         ],
         capture_output=True,

@@ -1,59 +1,74 @@
 import functools
 import gc
-import hashlib
 import json
 import os
-import re
 import sys
 
 import pandas as pd
 from snakemake.exceptions import WorkflowError
 
 SCRIPTS = os.path.abspath(workflow.current_basedir.join("../../scripts"))
-sys.path.insert(0, SCRIPTS)
-# Rules call the programs by name, whatever the working directory, the executor, the environment.
-os.environ.update(
-    PATH=os.pathsep.join(
-        [SCRIPTS, os.path.dirname(sys.executable), *os.get_exec_path()]
-    )
+# Last, so that the names of a workflow that uses this one come first.
+sys.path += [SCRIPTS, os.path.dirname(SCRIPTS) + "/workflow"]
+# Rules call the one launcher, selfcal, whatever the working directory, the executor, the environment.
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), SCRIPTS, *os.get_exec_path()]
 )
 
 # Of the objects that Snakemake makes, few are ever garbage; to look for it at Python's default
 # rate takes an eighth of the time to plan thousands of associations.
 gc.set_threshold(100_000)
 
-import _checks
-import _names
-import _status
-import _tables
+from badpix_selfcal import names, parameters, tables
+from badpix_selfcal.paths import SKIPPED, path_of
+from selfcal_rules import checks, internals, status
+from selfcal_rules.fingerprint import fingerprint
+from selfcal_rules.planned import hand_over
+
+main_process = internals.is_main_process(workflow)
 
 # ---- config and tables, once and before any work -------------------------------------------------
 
-config_schema = _checks.read_schema(
+# A config.yaml in the working directory is what differs there from the defaults.
+own_config = checks.own_config(
+    workflow.source_path("../../config.yaml"), internals.is_module(workflow)
+)
+if own_config:
+
+    configfile: own_config
+
+    if main_process:
+        print(
+            f"Config: {os.path.abspath(own_config)} over the defaults.",
+            file=sys.stderr,
+        )
+
+
+config_schema = checks.read_schema(
     workflow.source_path("../schemas/config.schema.yaml")
 )
-_checks.complete(config, config_schema)
+checks.complete(config, config_schema)
 
 demo_table = workflow.source_path("../../demo/exposures.csv")
 demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")
 
-association_files, rows, faults = _tables.read_members(
+association_files, rows, faults = tables.read_members(
     config["associations"], config["force_single"]
 )
-members = pd.DataFrame(rows, columns=_tables.COLUMNS)
+members = pd.DataFrame(rows, columns=tables.COLUMNS)
 
 # Jobs on a cluster parse again; they need not check again.
-if workflow.is_main_process:
+if main_process:
     made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
-    members_schema = _checks.read_schema(
+    members_schema = checks.read_schema(
         workflow.source_path("../schemas/members.schema.yaml")
     )
     faults = [
-        *_checks.config_faults(config, config_schema),
+        *checks.config_faults(config, config_schema),
         *faults,
-        *_checks.member_faults(members, members_schema, made),
+        *checks.member_faults(members, members_schema, made),
     ]
-    for warning in _checks.member_warnings(members):
+    for warning in checks.member_warnings(members):
         print(f"warning: {warning}", file=sys.stderr)
 if faults:
     raise WorkflowError(*faults)
@@ -62,15 +77,16 @@ if faults:
 # ---- what the rules ask of the tables ------------------------------------------------------------
 
 # Sorted, so that the order of the members in a table changes nothing.
-combined = members[members["exptype"].isin(_tables.COMBINED)].sort_values("exposure")
-flagged = members[members["exptype"].isin(_tables.FLAGGED)].sort_values("exposure")
+combined = members[members["exptype"].isin(tables.COMBINED)].sort_values("exposure")
+flagged = members[members["exptype"].isin(tables.FLAGGED)].sort_values("exposure")
 flagged = flagged.assign(
     flagged=[
-        _names.flagged_path(*row) for row in zip(flagged["stack"], flagged["exposure"])
+        path_of("write_back", stack=stack, exposure=exposure)
+        for stack, exposure in zip(flagged["stack"], flagged["exposure"])
     ]
 )
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))
-stacked = combined[combined["stack"] != _tables.SKIPPED]
+stacked = combined[combined["stack"] != SKIPPED]
 exposures_of_stack = stacked.groupby("stack")["path"].unique()
 stacks_of_association = (
     members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
@@ -89,20 +105,25 @@ wildcard_constraints:
     stack=r"[^/]+-[0-9a-f]{12}",
 
 
+# The user's own files: where a module has a prefix, it is not theirs.
+PREFIX = internals.module_prefix(workflow)
+user_file = local if PREFIX else str
+
+
 def exposures(wildcards):
     """Return the exposures of a stack."""
-    return list(exposures_of_stack[wildcards.stack])
+    return [user_file(path) for path in exposures_of_stack[wildcards.stack]]
 
 
 def exposure(wildcards):
     """Return the file of an exposure."""
-    return path_of_exposure[wildcards.exposure]
+    return user_file(path_of_exposure[wildcards.exposure])
 
 
 def association_file(wildcards):
     """Return the file of an association."""
     try:
-        return association_files[wildcards.association]
+        return user_file(association_files[wildcards.association])
     except KeyError:
         raise WorkflowError(
             f"{wildcards.association}.json: not among the associations; correct the target"
@@ -121,23 +142,12 @@ def flagged_exposures(wildcards):
 
 def code(program):
     """
-    Hash the contents of a program and of the modules beside it that it imports.
+    Return the content hash of a program, such as ``stages/median``.
 
     As a parameter it makes an edited program, and only that, run again: Snakemake's own
     trigger misses edited modules and old modification times, and takes a mere touch for an edit.
     """
-    pending, known = [program], {}
-    while pending:
-        name = pending.pop()
-        path = os.path.join(SCRIPTS, f"{name}.py")
-        if name not in known and os.path.exists(path):
-            with open(path, "rb") as file:
-                known[name] = file.read()
-            pending += re.findall(
-                r"^ *(?:from|import) (\w+)", known[name].decode(), re.M
-            )
-    content = b"".join(known[name] for name in sorted(known))
-    return hashlib.sha256(content).hexdigest()[:12]
+    return fingerprint(SCRIPTS, program)
 
 
 @functools.cache
@@ -168,15 +178,14 @@ def all_runtime(wildcards, attempt):
     return attempt * int(5 + megabytes / 10 / 60)
 
 
-def status_rows(dag, started):
+def status_rows(started):
     """Return the rows of status.csv for the associations that a run was to make."""
-    asked = {str(path) for job in dag.jobs for path in job.output}
-    unfinished = {str(path) for job in dag.needrun_jobs() for path in job.output}
+    asked, unfinished = internals.outputs_of_run(workflow)
     rows = []
     for name in association_files:
-        if f"results/associations/{name}.json" in asked:
-            steps = _status.steps(
+        if path_of("associate", association=name) in asked:
+            steps = status.steps(
                 name, stacks_of_association[name], flagged_of_association[name]
             )
-            rows.append((name, *_status.status(steps, unfinished, started)))
+            rows.append((name, *status.status(steps, unfinished, started)))
     return rows

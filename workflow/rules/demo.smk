@@ -13,9 +13,9 @@ rule truth:
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("truth"),
+        code=code("demo/truth"),
     shell:
-        "truth.py --log {log} {wildcards.detector} {output}"
+        "selfcal truth --log {log} {wildcards.detector} {output}"
 
 
 rule simulate:
@@ -33,10 +33,10 @@ rule simulate:
     resources:
         mem_mb=1000,
     params:
-        code=code("simulate"),
+        code=code("demo/simulate"),
         scene=lookup(dpath="{exposure}", within=demo),
     shell:
-        "simulate.py --detector {params.scene[detector]} --source {params.scene[source]}"
+        "selfcal simulate --detector {params.scene[detector]} --source {params.scene[source]}"
         " --offset {params.scene[offset]} --pedestal {params.scene[pedestal]}"
         " --seed {params.scene[seed]} --log {log} {input} {output}"
 
@@ -50,18 +50,18 @@ demo_stacks = [
 
 rule recall:
     input:
-        minimum=collect("results/stacks/{stack}/minimum.fits", stack=demo_stacks),
-        flags=collect("results/stacks/{stack}/flags.fits", stack=demo_stacks),
+        minimum=collect(path_of("minimum"), stack=demo_stacks),
+        flags=collect(path_of("threshold"), stack=demo_stacks),
         truth=collect(
             rules.truth.output, detector={scene["detector"] for scene in demo.values()}
         ),
     output:
-        "results/report/recall.csv",
+        path_of("recall"),
     log:
         "logs/recall.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("recall"),
+        code=code("demo/recall"),
     shell:
-        "recall.py --log {log} {output} --truth {input.truth} --flags {input.flags}"
+        "selfcal recall --log {log} {output} --truth {input.truth} --flags {input.flags}"

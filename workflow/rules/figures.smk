@@ -51,10 +51,10 @@ rule draw_stack:
     resources:
         mem_mb=1000,
     params:
-        code=code("draw_stack"),
+        code=code("figures/draw_stack"),
         folder=subpath(output.numbers, parent=True),
     shell:
-        "draw_stack.py --log {log} {input} {params.folder}"
+        "selfcal draw_stack --log {log} {input} {params.folder}"
 
 
 # The first page of the report.
@@ -72,10 +72,10 @@ rule overview:
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("overview"),
+        code=code("figures/overview"),
         recall=lambda wildcards, input: (
             f"--recall {input.recall}" if input.recall else ""
         ),
     shell:
-        "overview.py --log {log} {params.recall} {input.members} {input.summary}"
+        "selfcal overview --log {log} {params.recall} {input.members} {input.summary}"
         " {output.page}"

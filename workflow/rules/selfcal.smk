@@ -6,7 +6,7 @@ rule pedestal:
     input:
         exposures,
     output:
-        temp("results/stacks/{stack}/pedestal.fits"),
+        temp(path_of("pedestal")),
     log:
         "logs/pedestal/{stack}.log",
     priority: 1
@@ -16,16 +16,16 @@ rule pedestal:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("pedestal"),
+        code=code("stages/pedestal"),
     shell:
-        "pedestal.py --stack={wildcards.stack} --log {log} --output {output} {input:q}"
+        "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output} {input:q}"
 
 
 rule minimum:
     input:
         rules.pedestal.output,
     output:
-        "results/stacks/{stack}/minimum.fits",
+        path_of("minimum"),
     log:
         "logs/minimum/{stack}.log",
     priority: 2
@@ -35,16 +35,16 @@ rule minimum:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("minimum"),
+        code=code("stages/minimum"),
     shell:
-        "minimum.py --log {log} {input} {output}"
+        "selfcal minimum --log {log} {input} {output}"
 
 
 rule median:
     input:
         rules.minimum.output,
     output:
-        "results/stacks/{stack}/median.fits",
+        path_of("median"),
     log:
         "logs/median/{stack}.log",
     priority: 3
@@ -54,13 +54,10 @@ rule median:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("median"),
-        kernel_size=config["kernel_size"],
-        edge_mode=config["edge_mode"],
-        dispersion_axis=config["dispersion_axis"],
+        code=code("stages/median"),
+        parameters=parameters.words("median", config),
     shell:
-        "median.py --kernel-size {params.kernel_size} --edge-mode {params.edge_mode}"
-        " --dispersion-axis {params.dispersion_axis} --log {log} {input} {output}"
+        "selfcal median {params.parameters} --log {log} {input} {output}"
 
 
 rule threshold:
@@ -68,7 +65,7 @@ rule threshold:
         rules.minimum.output,
         rules.median.output,
     output:
-        "results/stacks/{stack}/flags.fits",
+        path_of("threshold"),
     log:
         "logs/threshold/{stack}.log",
     priority: 4
@@ -78,12 +75,10 @@ rule threshold:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("threshold"),
-        flagfrac_lower=config["flagfrac_lower"],
-        flagfrac_upper=config["flagfrac_upper"],
+        code=code("stages/threshold"),
+        parameters=parameters.words("threshold", config),
     shell:
-        "threshold.py --flagfrac-lower {params.flagfrac_lower}"
-        " --flagfrac-upper {params.flagfrac_upper} --log {log} {input} {output}"
+        "selfcal threshold {params.parameters} --log {log} {input} {output}"
 
 
 rule write_back:
@@ -91,7 +86,7 @@ rule write_back:
         exposure,
         rules.threshold.output,
     output:
-        "results/flagged/{stack}/{exposure}_badpix_selfcal.fits",
+        path_of("write_back"),
     log:
         "logs/write_back/{stack}/{exposure}.log",
     priority: 5
@@ -102,16 +97,16 @@ rule write_back:
         mem_mb=700,
         runtime=5,
     params:
-        code=code("write_back"),
+        code=code("stages/write_back"),
     shell:
-        "write_back.py --log {log} {input:q} {output}"
+        "selfcal write_back --log {log} {input:q} {output}"
 
 
 rule skip:
     input:
         exposure,
     output:
-        "results/flagged/skipped/{exposure}_badpix_selfcal.fits",
+        path_of("write_back", stack=SKIPPED),
     log:
         "logs/skip/{exposure}.log",
     priority: 5
@@ -121,6 +116,6 @@ rule skip:
         mem_mb=700,
         runtime=10,
     params:
-        code=code("skip"),
+        code=code("stages/skip"),
     shell:
-        "skip.py --log {log} {input:q} {output}"
+        "selfcal skip --log {log} {input:q} {output}"

@@ -4,21 +4,19 @@ import time
 
 run_started = time.time()
 
-if workflow.is_main_process and (said := _status.unlock_dead_run()):
+if main_process and (said := status.unlock_dead_run(internals.lock_files())):
     print(said, file=sys.stderr)
 
 
 onstart:
-    _status.remember_run()
-    # Snakemake's limit on jobs per second wakes its scheduler again every second for each job that
-    # ever ran. Local jobs need no such limit.
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
+    status.remember_run()
+    internals.lift_job_rate(workflow)
+    internals.one_line_per_job()
 
 
 onsuccess:
-    print(_status.report(status_rows(workflow.dag, run_started)), file=sys.stderr)
+    status.report(status_rows, run_started)
 
 
 onerror:
-    print(_status.report(status_rows(workflow.dag, run_started)), file=sys.stderr)
+    status.report(status_rows, run_started)

@@ -9,21 +9,17 @@ localrules:
 
 
 rule members:
-    input:
-        list(association_files.values()),
     output:
-        "results/members.csv",
+        path_of("members"),
     log:
         "logs/members.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("members"),
-        # By their patterns, as ten thousand paths do not fit a command line.
-        associations=_names.tidy_patterns(config["associations"]),
-        force_single="--force-single" if config["force_single"] else "",
+        code=code("tables/members"),
+        planned=hand_over("members", rows),
     shell:
-        "members.py --log {log} {params.force_single} {params.associations:q} {output}"
+        "selfcal members --log {log} {params.planned} {output}"
 
 
 rule associate:
@@ -33,18 +29,18 @@ rule associate:
         # Snakemake would then not see that the association itself has changed.
         flagged=flagged_exposures,
     output:
-        association="results/associations/{association}.json",
-        view=directory("results/by_association/{association}"),
+        association=path_of("associate"),
+        view=directory(path_of("view")),
     log:
         "logs/associate/{association}.log",
     priority: 6
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("associate"),
+        code=code("tables/associate"),
         stacks=stacks,
     shell:
-        "associate.py --log {log} {input.association:q} {output} --stacks {params.stacks}"
+        "selfcal associate --log {log} {input.association:q} {output} --stacks {params.stacks}"
 
 
 rule summary:
@@ -53,23 +49,23 @@ rule summary:
         list(flagged_science),
         members=rules.members.output,
     output:
-        "results/summary.csv",
+        path_of("summary"),
     log:
         "logs/summary.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("summary"),
+        code=code("tables/summary"),
     shell:
-        "summary.py --log {log} {input.members} {output}"
+        "selfcal summary --log {log} {input.members} {output}"
 
 
 # Reads every exposure: no local rule, and none that a change of the config runs again.
 rule checksums:
     input:
-        list(path_of_exposure.values()),
+        [user_file(path) for path in path_of_exposure.values()],
     output:
-        "results/checksums.csv",
+        path_of("checksums"),
     log:
         "logs/checksums.log",
     conda:
@@ -78,29 +74,29 @@ rule checksums:
         mem_mb=700,
         runtime=all_runtime,
     params:
-        code=code("checksums"),
-        associations=_names.tidy_patterns(config["associations"]),
+        code=code("tables/checksums"),
+        planned=hand_over("exposures", sorted(path_of_exposure.values())),
     shell:
-        "checksums.py --log {log} {params.associations:q} {output}"
+        "selfcal checksums --log {log} {params.planned} {output}"
 
 
 rule provenance:
     input:
-        list(association_files.values()),
+        [user_file(path) for path in association_files.values()],
         checksums=rules.checksums.output,
     output:
-        "results/provenance.json",
+        path_of("provenance"),
     log:
         "logs/provenance.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("provenance"),
-        associations=_names.tidy_patterns(config["associations"]),
+        code=code("tables/provenance"),
+        planned=hand_over("associations", sorted(association_files.values())),
         config=json.dumps(
-            {**config, "associations": _names.tidy_patterns(config["associations"])},
+            {**config, "associations": names.workdir_patterns(config["associations"])},
             sort_keys=True,
         ),
     shell:
-        "provenance.py --log {log} --config {params.config:q} --output {output}"
-        " {input.checksums} {params.associations:q}"
+        "selfcal provenance --log {log} --config {params.config:q} --output {output}"
+        " {input.checksums} {params.planned}"

@@ -13,10 +13,13 @@ rule plan:
     conda:
         "../../envs/environment.yaml"
     params:
-        snakefile=workflow.main_snakefile,
+        planned=hand_over("members", rows),
         config=json.dumps(config),
+        prefix=PREFIX,
+        cores=workflow.cores,
     shell:
-        "plan.py --log {log} --snakefile {params.snakefile:q} --config {params.config:q}"
+        "selfcal plan --log {log} --prefix '{params.prefix}' --cores {params.cores}"
+        " --config {params.config:q} {params.planned}"
 
 
 rule prune:
@@ -25,15 +28,17 @@ rule prune:
     conda:
         "../../envs/environment.yaml"
     params:
-        associations=_names.tidy_patterns(config["associations"]),
-        options=["--force-single"] if config["force_single"] else [],
+        planned=hand_over("members", rows),
+        prefix=PREFIX,
+        delete="",
     shell:
-        "prune.py --log {log} {params.options} {params.associations:q}"
+        "selfcal prune --log {log} --prefix '{params.prefix}' {params.delete} {params.planned}"
 
 
 use rule prune as prune_delete with:
     log:
         "logs/prune_delete.log",
     params:
-        associations=_names.tidy_patterns(config["associations"]),
-        options=["--delete"] + (["--force-single"] if config["force_single"] else []),
+        planned=hand_over("members", rows),
+        prefix=PREFIX,
+        delete="--delete",

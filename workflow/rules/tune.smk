@@ -6,18 +6,21 @@ from snakemake.utils import Paramspace
 INJECTIONS = range(1, 6)  # so that there are error bars
 
 tune_table = config["tune"] or workflow.source_path("../tune.csv")
-settings, tune_faults = _checks.read_settings(tune_table, config_schema)
+settings, tune_faults = checks.read_settings(tune_table, config_schema)
 if tune_faults:
     raise WorkflowError(*tune_faults)
-# The first two make a median, which the settings that agree in them share.
-medians = Paramspace(settings[["kernel_size", "edge_mode"]].drop_duplicates())
+# Settings that agree in what makes a median share it.
+of_median = [p.name for p in parameters.of_stage("median") if p.tuned]
+medians = Paramspace(settings[of_median].drop_duplicates())
 flags = Paramspace(settings)
-TUNED = "results/tune/{stack}/{injection}"
+# In their place, wildcards: each job has those of its own setting.
+setting = {name: f"{{{name}}}" for name in settings}
+TUNED = path_of("tune") + "/{injection}"
 
 
 rule tune:
     input:
-        collect("results/tune/{stack}/cost.png", stack=exposures_of_stack.index),
+        collect(path_of("tune") + "/cost.png", stack=exposures_of_stack.index),
 
 
 rule inject:
@@ -37,9 +40,9 @@ rule inject:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("inject"),
+        code=code("tune/inject"),
     shell:
-        "inject.py --seed {wildcards.injection} --log {log} {input} {output}"
+        "selfcal inject --seed {wildcards.injection} --log {log} {input} {output}"
 
 
 rule tune_pedestal:
@@ -57,9 +60,9 @@ rule tune_pedestal:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("pedestal"),
+        code=code("stages/pedestal"),
     shell:
-        "pedestal.py --stack={wildcards.stack} --add {input.added} --log {log}"
+        "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
         " --output {output} {input.exposures:q}"
 
 
@@ -80,10 +83,8 @@ use rule median as tune_median with:
     log:
         f"logs/tune_median/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
     params:
-        code=code("median"),
-        kernel_size="{kernel_size}",
-        edge_mode="{edge_mode}",
-        dispersion_axis=config["dispersion_axis"],
+        code=code("stages/median"),
+        parameters=parameters.words("median", {**config, **setting}),
 
 
 use rule threshold as tune_threshold with:
@@ -95,9 +96,8 @@ use rule threshold as tune_threshold with:
     log:
         f"logs/tune_threshold/{{stack}}/{{injection}}/{flags.wildcard_pattern}.log",
     params:
-        code=code("threshold"),
-        flagfrac_lower="{flagfrac_lower}",
-        flagfrac_upper="{flagfrac_upper}",
+        code=code("stages/threshold"),
+        parameters=parameters.words("threshold", {**config, **setting}),
 
 
 rule score:
@@ -105,10 +105,10 @@ rule score:
         added=rules.inject.output,
         minimum=rules.tune_minimum.output,
         medians=[
-            f"{TUNED}/{setting.rsplit('/', 2)[0]}/median.fits"
-            for setting in flags.instance_patterns
+            f"{TUNED}/{pattern.rsplit('/', 2)[0]}/median.fits"
+            for pattern in flags.instance_patterns
         ],
-        flags=[f"{TUNED}/{setting}/flags.fits" for setting in flags.instance_patterns],
+        flags=[f"{TUNED}/{pattern}/flags.fits" for pattern in flags.instance_patterns],
     output:
         f"{TUNED}/score.csv",
     log:
@@ -120,9 +120,9 @@ rule score:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("score"),
+        code=code("tune/score"),
     shell:
-        "score.py --log {log} {input.added} {input.minimum} {output}"
+        "selfcal score --log {log} {input.added} {input.minimum} {output}"
         " --medians {input.medians} --flags {input.flags}"
 
 
@@ -132,7 +132,7 @@ rule draw_tune:
     output:
         *[
             report(
-                f"results/tune/{{stack}}/{name}.png",
+                path_of("tune") + f"/{name}.png",
                 caption="../report/tune.rst",
                 category="Tuning",
                 subcategory="{stack}",
@@ -144,8 +144,8 @@ rule draw_tune:
                 ("cost", "found against cost"),
             )
         ],
-        recall="results/tune/{stack}/recall.csv",
-        settings="results/tune/{stack}/settings.csv",
+        recall=path_of("tune") + "/recall.csv",
+        settings=path_of("tune") + "/settings.csv",
     log:
         "logs/draw_tune/{stack}.log",
     conda:
@@ -153,7 +153,7 @@ rule draw_tune:
     resources:
         mem_mb=1000,
     params:
-        code=code("draw_tune"),
+        code=code("tune/draw_tune"),
         folder=subpath(output.recall, parent=True),
     shell:
-        "draw_tune.py --title {wildcards.stack} --log {log} {params.folder} {input}"
+        "selfcal draw_tune --title {wildcards.stack} --log {log} {params.folder} {input}"

@@ -1,0 +1,1 @@
+"""What the programs of the workflow share; programs import it, and never each other."""

@@ -1,0 +1,350 @@
+"""
+FITS as bytes: headers card by card, and where the data of each HDU lie.
+
+What copies whole exposures needs no more than this: a write_back takes 27 ms of processor time so,
+140 with fitsio and 368 with astropy. A property test compares what is read with astropy.
+"""
+
+import contextlib
+import errno
+import math
+import os
+
+from badpix_selfcal.files import reading
+from badpix_selfcal.program import Fault
+
+CARD = 80
+BLOCK = 2880
+END = b"END".ljust(CARD)
+CHUNK = 1 << 18  # bytes copied at a time, which stay in the processor's cache
+
+
+class HDU:
+    """
+    A header and data unit of a file.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME in capitals.
+    cards : list of bytes
+        The cards before END, 80 bytes each.
+    values, comments : dict
+        Of each keyword, the first where it comes twice.
+    start, end : int
+        The bytes of the file between which its data lie, padding included.
+    """
+
+    def __init__(self, cards, start):
+        self.cards = cards
+        self.values, self.comments = parse(cards)
+        self.name = str(self.values.get("EXTNAME", "")).upper()
+        self.start = start
+        self.end = start + data_size(self.values)
+
+    @property
+    def shape(self):
+        """The shape of its image, [ny, nx], compressed or not; () if there is none."""
+        z = "Z" if self.values.get("ZIMAGE") is True else ""
+        n = self.values.get(f"{z}NAXIS", 0)
+        return tuple(self.values[f"{z}NAXIS{i}"] for i in range(n, 0, -1))
+
+    def is_plain(self, bitpix, zeros=(0,)):
+        """Tell whether its image is of `bitpix`, not compressed, its BZERO one of `zeros`."""
+        return (
+            self.values.get("ZIMAGE") is not True
+            and self.values["BITPIX"] == bitpix
+            and self.values.get("BSCALE", 1) == 1
+            and self.values.get("BZERO", 0) in zeros
+        )
+
+
+def read_hdus(path):
+    """
+    Read the headers of a FITS file, each once.
+
+    Returns
+    -------
+    hdus : list of HDU
+        Of which the first is the primary one.
+
+    Raises
+    ------
+    Fault
+        If there is no such file, if it is not FITS, or if it is shorter than its headers say.
+    """
+    hdus = []
+    with reading(path), open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while start := file.read(10):
+            if not hdus and start.startswith(b"\x1f\x8b"):
+                raise Fault(f"{path}: compressed by gzip; decompress it (gunzip)")
+            if not hdus and not start.startswith(b"SIMPLE  ="):
+                raise Fault(f"{path}: not a readable FITS file (no SIMPLE); fetch it again")
+            if hdus and not start.startswith(b"XTENSION"):
+                break  # what may follow the last HDU is no part of the data
+            file.seek(-len(start), os.SEEK_CUR)
+            cards = read_cards(file)
+            if cards is None:
+                raise Fault(f"{path}: truncated after {size} bytes; fetch or make the file again")
+            try:
+                hdu = HDU(cards, file.tell())
+            except (KeyError, TypeError, ValueError) as error:
+                raise Fault(
+                    f"{path}: not a readable FITS file ({error}); fetch it again"
+                ) from error
+            if hdu.end > size:
+                raise Fault(f"{path}: truncated after {size} bytes; fetch or make the file again")
+            hdus.append(hdu)
+            file.seek(hdu.end)
+    if not hdus:
+        raise Fault(f"{path}: not a readable FITS file (empty); fetch it again")
+    return hdus
+
+
+def find(hdus, name):
+    """Return the first HDU of that name, None if there is none."""
+    return next((hdu for hdu in hdus if hdu.name == name), None)
+
+
+def data_size(values):
+    """
+    Return the bytes that the data of an HDU fill, by its header (FITS standard, 4.4.1).
+
+    Raises
+    ------
+    KeyError, ValueError
+        If the header does not say it, or says it with what is no number or a negative one.
+    """
+    axes = [values[f"NAXIS{i}"] for i in range(1, count(values, "NAXIS") + 1)]
+    numbers = [*axes, values.get("PCOUNT", 0), values.get("GCOUNT", 1), abs(values["BITPIX"])]
+    if not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError(f"its size is {numbers}")
+    n = numbers[-3] + math.prod(axes) if axes else 0
+    size = numbers[-1] // 8 * numbers[-2] * n
+    return -(-size // BLOCK) * BLOCK
+
+
+def count(values, keyword):
+    """Return a number of axes, 0 to 999 (FITS standard, 4.4.1)."""
+    if type(values[keyword]) is not int or not 0 <= values[keyword] <= 999:
+        raise ValueError(f"{keyword} is {values[keyword]}")
+    return values[keyword]
+
+
+def read_cards(file):
+    """Read a header: its cards before END, 80 bytes each; None if it breaks off."""
+    cards = []
+    while len(block := file.read(BLOCK)) == BLOCK:
+        new = [block[i : i + CARD] for i in range(0, BLOCK, CARD)]
+        if END in new:
+            return cards + new[: new.index(END)]
+        cards += new
+    return None
+
+
+def read_primary(path):
+    """
+    Read the primary header of a FITS file alone; its data and other HDUs are not looked at.
+
+    Raises
+    ------
+    Fault
+        If there is no such file, or no such header.
+    """
+    with reading(path), open(path, "rb") as file:
+        cards = read_cards(file)
+        if cards is None:
+            raise Fault(f"{path}: the primary header has no END; fetch or make the file again")
+        try:
+            return HDU(cards, file.tell())
+        except (KeyError, TypeError, ValueError) as error:
+            raise Fault(f"{path}: not a readable FITS file ({error}); fetch it again") from error
+
+
+def parse(cards):
+    """
+    Read the values and comments of a header's cards, CONTINUE included.
+
+    Returns
+    -------
+    values, comments : dict
+        By keyword: str, bool, int or float, None where there is none; the first of equal keywords.
+        Commentary cards and the ESO convention HIERARCH are left out.
+
+    Notes
+    -----
+    FITS standard 4.0, 4.1 and 4.2. Blanks at the end of a text are not part of it.
+    """
+    values, comments, last = {}, {}, None
+    for raw in cards:
+        keyword = raw[:8].decode("ascii", "replace").rstrip().upper()
+        if keyword == "CONTINUE" and last and isinstance(values[last], str):
+            value, comment = parse_field(raw[8:])
+            if values[last].endswith("&") and isinstance(value, str):
+                joined = values[last][:-1] + value
+                values[last] = joined if joined.endswith("&") else joined.rstrip()
+                comments[last] = " ".join(filter(None, (comments[last], comment)))
+            continue
+        last = None
+        if raw[8:9] == b"=" and keyword not in values:
+            values[keyword], comments[keyword] = parse_field(raw[9:])
+            last = keyword
+    return values, comments
+
+
+def parse_field(raw):
+    """Read the value and the comment of a card, from the bytes that follow its keyword and =."""
+    text = raw.decode("ascii", "replace")
+    if text.lstrip().startswith("'"):
+        # A quote in a text is doubled.
+        parts = text.split("'", 1)[1].replace("''", "\0").split("'", 1)
+        value, rest = parts[0].replace("\0", "'"), parts[1] if len(parts) > 1 else ""
+        return value.rstrip(), rest.partition("/")[2].strip()
+    field, _, comment = text.partition("/")
+    return parse_number(field.strip()), comment.strip()
+
+
+def parse_number(text):
+    """Read what is no text: T or F, an integer, a real number; anything else as it stands."""
+    if text in ("", "T", "F"):
+        return {"": None, "T": True, "F": False}[text]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text.replace("D", "E") if kind is float else text)
+    return text
+
+
+def chunks(path, start):
+    """Yield the bytes of a file from `start` on; errors of reading name the file."""
+    with reading(path), open(path, "rb") as file:
+        file.seek(start)
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def copy_with_header(source, primary, target, cards):
+    """
+    Copy a FITS file, with another primary header.
+
+    Parameters
+    ----------
+    source, target : str
+    primary : HDU
+        The primary HDU of `source`.
+    cards : list of bytes
+        The new header, without END.
+
+    Returns
+    -------
+    shift : int
+        By how many bytes everything after the primary header moved.
+    """
+    header = b"".join([*cards, END])
+    header = header.ljust(-(-len(header) // BLOCK) * BLOCK)
+    with open(target, "wb") as new:
+        new.write(header)
+        for chunk in chunks(source, primary.start):
+            new.write(chunk)
+    return len(header) - primary.start
+
+
+def refresh_checksums(path, hdus, names=()):
+    """Set the checksums of the primary HDU and of the named ones, where they have any, right."""
+    stale = [
+        i
+        for i, hdu in enumerate(hdus)
+        if (i == 0 or hdu.name in names) and {"CHECKSUM", "DATASUM"} & set(hdu.values)
+    ]
+    if stale:
+        import fitsio  # slow to import, as it needs numpy
+
+        with fitsio.FITS(path, "rw") as file:
+            for i in stale:
+                file[i].write_checksum()
+
+
+@contextlib.contextmanager
+def opened_by_astropy(path):
+    """Open a FITS file by astropy, which is slow to import; any fault of it names the file."""
+    from astropy.io import fits
+
+    try:
+        with fits.open(path) as hdus:
+            yield hdus
+    except Exception as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # where a copy goes
+            raise
+        raise Fault(f"{path}: not readable ({error}); fetch or make the file again") from error
+
+
+def card(keyword, value, comment):
+    """
+    Format a card of a text or an integer as 80 bytes.
+
+    Raises
+    ------
+    Fault
+        If it does not fit.
+    """
+    if isinstance(value, str):
+        value = "'{:8}'".format(value.replace("'", "''")).ljust(20)
+    text = f"{keyword:8}= {value:>20}"
+    if len(text) > CARD:
+        raise Fault(f"{value}: too long for the FITS card {keyword}; use a shorter name")
+    return f"{text} / {comment}"[:CARD].ljust(CARD).encode("ascii")
+
+
+def history(text):
+    """Format a HISTORY card."""
+    return f"HISTORY {text}"[:CARD].ljust(CARD).encode("ascii")
+
+
+def split_cards(cards, prefix):
+    """Part a header's cards into those whose keyword begins with `prefix`, and the others."""
+    parts = ([], [])
+    other = True
+    for raw in cards:
+        if not raw.startswith(b"CONTINUE"):  # which goes where the card before it went
+            other = not raw.startswith(prefix)
+        parts[other].append(raw)
+    return parts
+
+
+def replaced(cards, new, after=b""):
+    """
+    Put a card in the place of the one with its keyword.
+
+    Without one, the new card comes after the last whose keyword begins with `after`, or last.
+    """
+    old, others = split_cards(cards, new[:8])
+    place = cards.index(old[0]) if old else len(others)
+    if not old and after:
+        block = [i for i, raw in enumerate(others, start=1) if raw.startswith(after)]
+        place = max(block, default=place)
+    return [*others[:place], new, *others[place:]]
+
+
+def calibrated_cards(cards, filename, status, more=()):
+    """
+    Say in a primary header what became of an exposure.
+
+    Parameters
+    ----------
+    cards : list of bytes
+        The exposure's primary header; all that this workflow did not write stays as it is.
+    filename : str
+        The exposure's new file name.
+    status : {"COMPLETE", "SKIPPED"}
+        The value of S_BPXSLF, put among the other calibration steps.
+    more : iterable of bytes
+        Cards to add at the end.
+
+    Returns
+    -------
+    cards : list of bytes
+    """
+    _, cards = split_cards(cards, b"BPX")  # of an earlier run
+    cards = replaced(cards, card("FILENAME", filename, "Name of the file"))
+    cards = replaced(cards, card("S_BPXSLF", status, "Bad Pixel Self-Calibration"), after=b"S_")
+    return [*cards, *more]

@@ -1,0 +1,184 @@
+"""
+Images of FITS files, light enough for jobs that last a tenth of a second.
+
+Pixels are read from where the headers say that they lie; fitsio writes, which costs nothing over
+numpy at start-up where ``astropy.io.fits`` costs 0.2 s; astropy is imported only for images that
+are stored scaled, compressed or in another type.
+"""
+
+import contextlib
+import errno
+import math
+import os
+
+import fitsio
+import numpy as np
+
+from badpix_selfcal.files import atomic_write, reading
+from badpix_selfcal.headers import BLOCK, find, opened_by_astropy, read_hdus
+from badpix_selfcal.program import Fault
+
+DTYPES = {8: "u1", 16: ">i2", -32: ">f4"}  # of BITPIX, in the stages' files and plain exposures
+# How an image is stored, which is not handed on to the next stage.
+STORAGE = {
+    *("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT"),
+    *("EXTNAME", "BSCALE", "BZERO", "CHECKSUM", "DATASUM"),
+}
+
+
+class Header(dict):
+    """The cards that a stage hands on: values by keyword, with their comments."""
+
+    def __init__(self, values=(), comments=()):
+        super().__init__(values)
+        self.comments = dict(comments)
+
+    def add(self, keyword, value, comment):
+        """Add a card; NaN, which FITS cannot say, is left out."""
+        if value == value:
+            self[keyword] = value
+            self.comments[keyword] = comment
+
+
+def handed_on(hdu):
+    """Return the cards of a stage's HDU less those that describe how its image is stored."""
+    header = Header()
+    for keyword, value in hdu.values.items():
+        if keyword not in STORAGE and value is not None:
+            header.add(keyword, value, hdu.comments[keyword])
+    return header
+
+
+def with_unit(header, text):
+    """Return a card's comment led by the unit of the image, where the header tells it."""
+    return f"[{header['BUNIT']}] {text}" if header.get("BUNIT") else text
+
+
+def add_cards(header, *cards):
+    """Add (keyword, value, comment) cards to a header."""
+    for card in cards:
+        header.add(*card)
+
+
+def read_pixels(path, hdu):
+    """
+    Read the image of an HDU as it stands in the file.
+
+    Parameters
+    ----------
+    path : str
+    hdu : HDU
+        One of the file's, neither scaled nor compressed.
+
+    Returns
+    -------
+    image : ndarray, [ny, nx]
+        Of uint8, int16 or float32, in the processor's byte order.
+    """
+    dtype = np.dtype(DTYPES[hdu.values["BITPIX"]])
+    with reading(path), open(path, "rb") as file:
+        file.seek(hdu.start)
+        image = np.fromfile(file, dtype, math.prod(hdu.shape))
+    if image.size < math.prod(hdu.shape):
+        raise Fault(f"{path}: changed while it was read; run again")
+    return image.byteswap(inplace=True).view(dtype.newbyteorder("=")).reshape(hdu.shape)
+
+
+def read_science(path):
+    """
+    Read the SCI plane of an exposure, alone, and its headers.
+
+    Parameters
+    ----------
+    path : str
+        An exposure, ``IFUImageModel`` or ``ImageModel``.
+
+    Returns
+    -------
+    plane : ndarray of float32, [ny, nx]
+        SCI, in the exposure's units.
+    hdus : list of HDU
+        The headers of the file.
+
+    Raises
+    ------
+    Fault
+        If the file is unreadable, has no SCI, or if SCI is not an image of two dimensions.
+    """
+    hdus = read_hdus(path)
+    science = find(hdus, "SCI")
+    if science is None:
+        raise Fault(f"{path}: no SCI extension; give a rate or assign_wcs exposure")
+    if len(science.shape) != 2:
+        raise Fault(
+            f"{path}: SCI has {len(science.shape)} dimensions, not 2; "
+            "give a rate file, not rateints"
+        )
+    plain = science.is_plain(-32)
+    return (read_pixels(path, science) if plain else read_as_float32(path)), hdus
+
+
+def read_as_float32(path):
+    """Read a scaled, compressed or otherwise typed SCI as stdatamodels does: by astropy."""
+    with opened_by_astropy(path) as hdus:
+        return np.asarray(hdus["SCI"].data, dtype=np.float32)
+
+
+def read_image(path, extension=None):
+    """
+    Read a stage's file.
+
+    Parameters
+    ----------
+    path : str
+    extension : str, optional
+        The name of an extension; the primary HDU by default.
+
+    Returns
+    -------
+    image : ndarray, [ny, nx]
+    header : Header
+        The cards of the HDU that the next stage builds on.
+    """
+    hdus = read_hdus(path)
+    hdu = find(hdus, extension) if extension else hdus[0]
+    if hdu is None or len(hdu.shape) != 2 or hdu.values["BITPIX"] not in DTYPES:
+        raise Fault(f"{path}: no image in the primary HDU; give the file of a stage")
+    return read_pixels(path, hdu), handed_on(hdu)
+
+
+@contextlib.contextmanager
+def created(path):
+    """Open a new FITS file for writing; it takes its name when all of it is written."""
+    with atomic_write(path) as part:
+        with fitsio.FITS(part, "rw", clobber=True) as file:
+            yield file
+        if os.path.getsize(part) % BLOCK:  # fitsio does not tell when closing it fails
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def write_image(path, image, header, **extensions):
+    """Write a stage's file: an image [ny, nx] with its header, and others by their names."""
+    with created(path) as file:
+        append_image(file, image, header)
+        for name, extension in extensions.items():
+            append_image(file, extension, Header(), name)
+
+
+def append_image(file, image, header, name=None):
+    """Append an image [ny, nx] to a FITS file that is open for writing."""
+    # In two steps, as fitsio's own write of a new image turns infinities into NaN.
+    cards = fits_header(header)
+    file.create_image_hdu(dims=image.shape, dtype=image.dtype, extname=name, header=cards)
+    file[-1].write_keys(cards)
+    file[-1].write(image)
+
+
+def fits_header(header):
+    """Return a header as fitsio takes it."""
+    return fitsio.FITSHDR(
+        [
+            {"name": keyword, "value": value, "comment": header.comments[keyword]}
+            for keyword, value in header.items()
+        ]
+    )

@@ -1,0 +1,83 @@
+"""What every program shares: its command line, its log, its faults."""
+
+import argparse
+import os
+import signal
+import sys
+
+from badpix_selfcal.version import VERSION
+
+
+class Fault(Exception):  # noqa: N818
+    """A fault in what the user gave, in a line for each: the file, the fault, the remedy."""
+
+
+def parser(description):
+    """Return the argument parser of a program, with the options that all of them share."""
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    options.add_argument("--log", metavar="FILE", help="write notes and tracebacks there")
+    options.add_argument("--version", action="version", version=VERSION)
+    return options
+
+
+def run(module, words):
+    """
+    Run a program: parse the command line by its ``options()``, call its ``main(arguments)``.
+
+    A fault ends it with one line on stderr and exit code 1; the traceback goes to the log.
+
+    Parameters
+    ----------
+    module : module
+        The program.
+    words : sequence of str
+        Its command line.
+    """
+    program = module.__name__.rpartition(".")[2]
+    options = module.options()
+    options.prog = f"selfcal {program}"
+    arguments = options.parse_args(words)
+    # So that half-written files are removed when the scheduler ends a job.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        if arguments.log:
+            os.makedirs(os.path.dirname(arguments.log) or ".", exist_ok=True)
+            log.file = open(arguments.log, "w", buffering=1)  # noqa: SIM115  until the end
+        refuse_overwriting(arguments)
+        module.main(arguments)
+    except Exception as error:
+        if log.file or not isinstance(error, Fault):
+            import traceback  # which takes time to import
+
+            log(traceback.format_exc().rstrip())
+        text = str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
+        for line in text.splitlines():
+            warn(f"{program}: error: {line}")
+        sys.exit(1)
+
+
+def refuse_overwriting(arguments):
+    """Raise a `Fault` if a program's output is one of its inputs."""
+    output = os.path.realpath(getattr(arguments, "output", os.devnull))
+    for name, value in vars(arguments).items():
+        for path in value if isinstance(value, list) else [value]:
+            if name != "output" and isinstance(path, str) and os.path.realpath(path) == output:
+                raise Fault(f"{path}: input and output are one file; name another output")
+
+
+def log(text):
+    """Write a line to the log (stdout when the program was given none)."""
+    print(text, file=log.file or sys.stdout)
+
+
+log.file = None
+
+
+def warn(text):
+    """Write a line to stderr, where the user looks, and to the log."""
+    if log.file:
+        log(text)
+    print(text, file=sys.stderr)

@@ -1,0 +1,76 @@
+"""Demo: compare the flags with the truth: how many bad pixels were found, how many are false."""
+
+import itertools
+import os
+
+import numpy as np
+
+from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.images import read_image
+from badpix_selfcal.program import Fault, parser
+from badpix_selfcal.tables import write_table
+
+STRENGTHS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # DN/s; of low pixels, half of it
+COLUMNS = ("stack", "kind", "strength [DN/s]", "bad", "found", "recall", "flagged", "precision")
+
+
+def rows_of(stack, flags, truth, valid):
+    """
+    Count bad pixels that were found, by strength, and flagged ones that are bad.
+
+    Parameters
+    ----------
+    stack : str
+        Its name.
+    flags : ndarray of uint8, [ny, nx]
+        0 good, 1 low, 2 high.
+    truth : ndarray of float32, [ny, nx]
+        What bad pixels add to the rate, in DN/s.
+    valid : ndarray of bool, [ny, nx]
+        Where there is a minimum.
+
+    Returns
+    -------
+    rows : list of tuple
+        Of COLUMNS; the last of each kind is of all strengths, and it alone has a precision.
+    """
+    rows = []
+    for kind, value, sign, scale in (("high", HIGH, 1, 1.0), ("low", LOW, -1, 0.5)):
+        strength = np.where(valid, sign * truth / scale, 0)
+        found = flags == value
+        limits = list(itertools.pairwise(STRENGTHS))
+        for first, last in [*limits, (STRENGTHS[0], STRENGTHS[-1])]:
+            bad = (strength > first) & (strength <= last)
+            n_bad, n_found = np.count_nonzero(bad), np.count_nonzero(bad & found)
+            text = f"{sign * scale * first:g} to {sign * scale * last:g}"
+            rows.append((stack, kind, text, n_bad, n_found, f"{n_found / max(1, n_bad):.3f}"))
+        n_flagged = np.count_nonzero(found)
+        precision = np.count_nonzero(found & (strength > 0)) / max(1, n_flagged)
+        rows[-1] += (n_flagged, f"{precision:.3f}")
+    return rows
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("output", help="recall.csv")
+    options.add_argument("--truth", nargs="+", required=True, help="truth_{detector}.fits")
+    options.add_argument("--flags", nargs="+", required=True, help="flags.fits of stacks")
+    return options
+
+
+def main(arguments):
+    """Write ``recall.csv``."""
+    truths = {}
+    for path in arguments.truth:
+        truth, header = read_image(path)
+        truths[header["DETECTOR"]] = truth
+    rows = []
+    for path in arguments.flags:
+        flags, header = read_image(path)
+        minimum, _ = read_image(os.path.join(os.path.dirname(path), "minimum.fits"))
+        if header["DETECTOR"] not in truths:
+            raise Fault(f"{path}: no truth of {header['DETECTOR']}; give its truth, too")
+        truth = truths[header["DETECTOR"]]
+        rows += rows_of(header["BPXSTACK"], flags, truth, ~np.isnan(minimum))
+    write_table(arguments.output, [COLUMNS, *rows])

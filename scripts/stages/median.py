@@ -1,0 +1,66 @@
+"""Stage 3: the median of a stack's minimum along the dispersion axis, ignoring NaN."""
+
+from badpix_selfcal import parameters
+from badpix_selfcal.images import add_cards, read_image, write_image
+from badpix_selfcal.program import Fault, log, parser, warn
+from badpix_selfcal.running_median import running_median
+
+DISPERSION_AXIS = {"MIR_MRS": 2, "NRS_IFU": 1}
+
+
+def dispersion_axis(header, wanted="auto"):
+    """
+    Find the dispersion axis of an image.
+
+    Parameters
+    ----------
+    header : mapping
+        With DISPAXIS, which assign_wcs writes, or EXP_TYPE, or neither.
+    wanted : {"auto", "1", "2"}
+        What the user asks for; it wins over the header.
+
+    Returns
+    -------
+    axis : {1, 2, None}
+        None where the header says nothing: the median is then taken in two dimensions.
+
+    Raises
+    ------
+    ValueError
+        If DISPAXIS is neither 1 nor 2.
+    """
+    if wanted != "auto":
+        return int(wanted)
+    axis = header.get("DISPAXIS")
+    if axis is None:
+        return DISPERSION_AXIS.get((header.get("EXP_TYPE") or "").upper())
+    if axis not in (1, 2):
+        raise ValueError(f"DISPAXIS {axis} is neither 1 nor 2")
+    return axis
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("minimum", help="minimum.fits")
+    options.add_argument("output", help="median.fits")
+    parameters.add_options(options, "median")
+    return options
+
+
+def main(arguments):
+    """Write ``median.fits``."""
+    image, header = read_image(arguments.minimum)
+    try:
+        axis = dispersion_axis(header, arguments.dispersion_axis)
+    except ValueError as error:
+        raise Fault(f"{arguments.minimum}: {error}; set dispersion_axis to 1 or 2") from error
+    if axis is None:
+        warn(
+            f"median: warning: {arguments.minimum}: neither DISPAXIS nor EXP_TYPE tells the "
+            "dispersion axis, so the kernel is two-dimensional; set dispersion_axis to 1 or 2"
+        )
+    filtered = running_median(image, arguments.kernel_size, axis, arguments.edge_mode)
+    add_cards(header, *parameters.cards("median", arguments, dispersion_axis=axis or 0))
+    log(f"kernel {arguments.kernel_size} along axis {axis}, edge {arguments.edge_mode}")
+    write_image(arguments.output, filtered, header)

@@ -1,0 +1,102 @@
+"""Write the flagged association, for calwebb_spec2, and the view of its results."""
+
+import json
+import os
+import shutil
+
+from badpix_selfcal.files import atomic_write
+from badpix_selfcal.names import exposure_name, workdir_path
+from badpix_selfcal.paths import SKIPPED, path_of, prefix_of
+from badpix_selfcal.program import parser
+from badpix_selfcal.tables import FLAGGED, read_association
+
+
+def flagged_association(association, stacks, folder, target, prefix=""):
+    """
+    Point an association to flagged exposures.
+
+    Parameters
+    ----------
+    association : dict
+        As read; it stays as it is.
+    stacks : list of str
+        The stack of each of its products.
+    folder : str
+        Where it lies; members' paths are relative to it.
+    target : str
+        Where the new one is to lie; what is below the working directory becomes relative to it.
+    prefix : str
+        The folder below which the results lie, "" or one that ends with a slash.
+
+    Returns
+    -------
+    association : dict
+        All as before, but: science and background members are the flagged ones, selfcal members
+        are gone, other members are found from `target`, and products name their ``stack``.
+    """
+    products = []
+    for product, stack in zip(association["products"], stacks, strict=True):
+        members = []
+        for member in product["members"]:
+            path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
+            if is_flagged(member):
+                path = prefix + path_of("write_back", stack=stack, exposure=exposure_name(path))
+            if member["exptype"].lower() != "selfcal":
+                members.append({**member, "expname": seen_from(target, path)})
+        products.append({**product, "stack": stack, "members": members})
+    return {**association, "products": products}
+
+
+def seen_from(folder, path):
+    """Return a path as it is found from a folder: relative if below the working directory."""
+    if os.path.isabs(path):
+        return path
+    # By their real places, as `results` may be a link to another disk.
+    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return os.path.relpath(real, os.path.realpath(folder))
+
+
+def view(product, stack):
+    """List the files that belong to a product: its stack's and its flagged exposures."""
+    files = []
+    if stack != SKIPPED:
+        files = [path_of(stage, stack=stack) for stage in ("minimum", "median", "threshold")]
+    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m)}
+    return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
+
+
+def is_flagged(member):
+    """Tell whether a member's exposure is flagged."""
+    return member["exptype"].lower() in FLAGGED
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("association", help="the association file")
+    options.add_argument("output", help="the flagged association")
+    options.add_argument("view", help="folder for the links")
+    options.add_argument(
+        "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
+    )
+    return options
+
+
+def main(arguments):
+    """Write ``associations/{name}.json`` and the links ``by_association/{name}``."""
+    path, output, stacks = arguments.association, arguments.output, arguments.stacks
+    association = read_association(path)
+    prefix = prefix_of(output, "associate")
+    shutil.rmtree(arguments.view, ignore_errors=True)
+    for product, stack in zip(association["products"], stacks, strict=True):
+        folder = os.path.join(arguments.view, product["name"])
+        os.makedirs(folder)
+        for file in view(product, stack):
+            link = os.path.join(folder, os.path.basename(file))
+            os.symlink(os.path.relpath(prefix + file, folder), link)
+    flagged = flagged_association(
+        association, stacks, os.path.dirname(path), os.path.dirname(output), prefix
+    )
+    with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:
+        json.dump(flagged, file, indent=4)
+        file.write("\n")

@@ -1,0 +1,99 @@
+"""Write the summary: one row per product, from the headers of its flagged science exposure."""
+
+import csv
+
+from badpix_selfcal.files import atomic_write
+from badpix_selfcal.headers import read_primary
+from badpix_selfcal.parameters import PARAMETERS
+from badpix_selfcal.paths import path_of, prefix_of
+from badpix_selfcal.program import parser
+from badpix_selfcal.tables import COMBINED
+
+# Column of the summary: card of the flagged exposure.
+COUNTS = {
+    "n_low": "BPXNLO",
+    "n_high": "BPXNHI",
+    "low_threshold": "BPXTHLO",
+    "high_threshold": "BPXTHHI",
+    "n_new": "BPXNNEW",
+    "n_edge": "BPXNEDGE",
+    "n_run": "BPXNRUN",
+    "n_line": "BPXNLINE",
+}
+CARDS = {**COUNTS, **{p.name: p.card for p in PARAMETERS}, "version": "BPXVER"}
+LEADING = ("association", "product", "science", "stack", "status", "n_exposures")
+
+
+def products(members):
+    """
+    List the products of a members table.
+
+    Parameters
+    ----------
+    members : iterable of dict
+        Rows with association, product, exposure, exptype, path, stack.
+
+    Returns
+    -------
+    products : list of dict
+        In the table's order: association, product, science (its exposure), stack, n_exposures
+        (distinct ones in the stack).
+    """
+    found, exposures = {}, {}
+    for row in members:
+        key = row["association"], row["product"]
+        if row["exptype"] in COMBINED:
+            exposures.setdefault(key, set()).add(row["exposure"])
+        if row["exptype"] == "science":
+            names = ("association", "product", "stack")
+            found[key] = {**{n: row[n] for n in names}, "science": row["exposure"]}
+    return [{**found[key], "n_exposures": len(exposures[key])} for key in found]
+
+
+def row_of(header):
+    """Return the summary's columns from a flagged exposure's header, None where it says nothing."""
+    row = {column: header.get(card) for column, card in CARDS.items()}
+    return {"status": header["S_BPXSLF"], **row, "warnings": "; ".join(warnings_of(header)) or None}
+
+
+def warnings_of(header):
+    """List the warnings that belong to a flagged exposure."""
+    found = [
+        f"{header[card.replace('BPXW', 'BPXE')]}: {text}"
+        for card, text in header.items()
+        if card.startswith("BPXW")
+    ]
+    if header.get("BPXAXIS") == 0:
+        found.append("dispersion axis unknown, median in two dimensions")
+    if header.get("S_BPXSLF") == "COMPLETE" and not {"BPXTHLO", "BPXTHHI"} & set(header):
+        found.append("no valid pixel in the minimum, nothing flagged")
+    if header.get("S_BPXSLF") == "SKIPPED":
+        found.append("no background or selfcal exposure, nothing flagged")
+    if header.get("BPXNLINE"):
+        found.append(
+            f"{header['BPXNLINE']} flagged pixels repeat at one wavelength on bright structure, "
+            "maybe a spectral line; add dedicated backgrounds"
+        )
+    return found
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("members", help="members.csv")
+    options.add_argument("output", help="summary.csv")
+    return options
+
+
+def main(arguments):
+    """Write ``summary.csv``."""
+    with open(arguments.members, newline="") as file:
+        rows = products(csv.DictReader(file))
+    prefix = prefix_of(arguments.members, "members")
+    with atomic_write(arguments.output) as part, open(part, "w", newline="") as file:
+        table = csv.DictWriter(file, [*LEADING, *CARDS, "warnings"], lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            path = path_of("write_back", stack=row["stack"], exposure=row["science"])
+            header = read_primary(prefix + path).values
+            table.writerow({**row, **row_of(header)})

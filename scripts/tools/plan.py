@@ -1,0 +1,148 @@
+"""Say what a run would make, and whether there is room for it."""
+
+import json
+import math
+import os
+import shutil
+from collections import Counter
+
+from badpix_selfcal import parameters
+from badpix_selfcal.headers import find, read_hdus, read_primary
+from badpix_selfcal.paths import SKIPPED, path_of
+from badpix_selfcal.program import Fault, parser
+from badpix_selfcal.tables import COMBINED, FLAGGED, read_planned
+
+STAGES = ("minimum", "median", "threshold")
+
+
+def first_stale_stage(stack, config):
+    """
+    Return the first stage whose file is missing or has other parameters, None if all are current.
+
+    Parameters
+    ----------
+    stack : str
+        Its name.
+    config : dict
+        The parameters of the run.
+    """
+    for stage in STAGES:
+        path = path_of(stage, stack=stack)
+        if not os.path.exists(path):
+            return stage
+        cards = read_primary(path).values
+        for p in parameters.of_stage(stage):
+            # An axis that was found by itself is not known from the config.
+            if config[p.name] != "auto" and cards.get(p.card) != config[p.name]:
+                return stage
+    return None
+
+
+def pending(rows, config):
+    """
+    List the files that a run would make, by what exists and by the parameters in its headers.
+
+    Parameters
+    ----------
+    rows : list
+        The members table, of the columns in `tables.COLUMNS`.
+    config : dict
+        The parameters of the run.
+
+    Returns
+    -------
+    files : dict of str to str
+        The rule of each file.
+    """
+    files, stale = {}, set()
+    for stack in sorted({row[5] for row in rows} - {SKIPPED}):
+        first = first_stale_stage(stack, config)
+        if first:
+            stale.add(stack)
+            if first == "minimum":
+                files[path_of("pedestal", stack=stack)] = "pedestal"
+            for stage in STAGES[STAGES.index(first) :]:
+                files[path_of(stage, stack=stack)] = stage
+    for association, _, exposure, exptype, _, stack in rows:
+        if exptype in FLAGGED:
+            path = path_of("write_back", stack=stack, exposure=exposure)
+            result = path_of("associate", association=association)
+            if stack in stale or not os.path.exists(path):
+                files[path] = "skip" if stack == SKIPPED else "write_back"
+                files[result] = "associate"
+            elif not os.path.exists(result):
+                files[result] = "associate"
+    changed = bool(files)
+    for table in ("members", "checksums", "summary", "provenance"):
+        follows = changed and table in ("summary", "provenance")
+        if follows or not os.path.exists(path_of(table)):
+            files[path_of(table)] = table
+    return files
+
+
+def sizes(rows):
+    """
+    Estimate the sizes of results from those of the exposures.
+
+    Parameters
+    ----------
+    rows : list
+        The members table, of the columns in `tables.COLUMNS`.
+
+    Returns
+    -------
+    sizes : dict of str to int
+        Bytes by path; a stack's pedestal.fits, which is temporary, is among them. What comes from
+        exposures that are yet to be made, the demo's, is left out.
+    """
+    stacks, found = {}, {}
+    for _, _, exposure, exptype, path, stack in rows:
+        if exptype in COMBINED and os.path.exists(path):
+            stacks.setdefault(stack, set()).add(path)
+            if exptype in FLAGGED:
+                flagged = path_of("write_back", stack=stack, exposure=exposure)
+                found[flagged] = os.path.getsize(path)
+    for stack in stacks.keys() - {SKIPPED}:
+        science = find(read_hdus(min(stacks[stack])), "SCI")
+        n_pixels = math.prod(science.shape) if science else 0
+        # Bytes a pixel: float32 for each exposure; float32 and SOURCE in int16; float32; uint8.
+        bytes_of = {"pedestal": 4 * len(stacks[stack]), "minimum": 6, "median": 4, "threshold": 1}
+        for stage, n_bytes in bytes_of.items():
+            found[path_of(stage, stack=stack)] = n_bytes * n_pixels
+    return found
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("planned", help="the members as the run was planned, JSON")
+    options.add_argument("--config", required=True, help="the config of the run, as JSON")
+    options.add_argument("--prefix", default="", help="folder below which the results lie")
+    options.add_argument("--cores", type=int, default=1, help="of the run")
+    return options
+
+
+def main(arguments):
+    """Print jobs, products, files and bytes against the free space."""
+    rows, config = read_planned(arguments.planned), json.loads(arguments.config)
+    bytes_of = sizes(rows)  # of the exposures, which lie where they lie
+    os.chdir(arguments.prefix if os.path.isdir(arguments.prefix) else ".")
+    files = pending(rows, config)
+    jobs = Counter(files.values())
+    made = [path for path, rule in files.items() if rule != "pedestal"]
+    # What is there already is replaced, by something of the same size.
+    grows = sum(bytes_of.get(path, 0) for path in made if not os.path.exists(path))
+    temporary = sorted(bytes_of.get(p, 0) for p, rule in files.items() if rule == "pedestal")
+    at_a_time = temporary[-arguments.cores :]  # a stack is finished before the next begins
+    needed = grows + sum(at_a_time)
+    free = shutil.disk_usage(".").free
+    n_products = len({tuple(row[:2]) for row in rows})
+    print(f"products:  {n_products}, in {len({row[0] for row in rows})} associations")
+    print(f"jobs:      {sum(jobs.values())} ({', '.join(f'{n} {r}' for r, n in jobs.items())})")
+    print(f"files:     {len(made)} to make")
+    print(f"space:     {needed / 1e6:.0f} MB more, {sum(at_a_time) / 1e6:.0f} MB of it for the")
+    print(f"           temporary files of {len(at_a_time)} stacks at a time, one for each core;")
+    print(f"           {free / 1e6:.0f} MB are free")
+    print("Exposures and programs that changed are not compared here; --dry-run lists all jobs.")
+    if needed > free:
+        raise Fault(f"{os.getcwd()}: too little space; make room or choose another --directory")

@@ -1,0 +1,74 @@
+"""Tuning: count which injected pixels were found, and what else was flagged, for settings."""
+
+import numpy as np
+
+from badpix_selfcal.flags import HIGH, LOW, difference
+from badpix_selfcal.images import read_image
+from badpix_selfcal.injection import STRENGTHS
+from badpix_selfcal.parameters import SETTING
+from badpix_selfcal.program import parser
+from badpix_selfcal.tables import write_table
+
+COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others")
+
+
+def score(flags, excess, added, sigma):
+    """
+    Count found and other flags by strength.
+
+    Parameters
+    ----------
+    flags : ndarray of uint8, [ny, nx]
+        0 good, 1 low, 2 high, of the exposures with `added`.
+    excess : ndarray of float32, [ny, nx]
+        Their minimum less its median.
+    added : ndarray of float32, [ny, nx]
+        What was added to each exposure, in the units of `excess`.
+    sigma : float
+        The noise, in the same units.
+
+    Returns
+    -------
+    rows : list of tuple
+        Kind, strength (of STRENGTHS, in units of the noise), pixels injected with it, those of
+        them that are flagged so, and other flagged pixels: bad ones that were there before, or
+        good ones. They count where their excess lies, up to the next strength.
+    """
+    rows = []
+    for kind, value, sign in (("high", HIGH, 1), ("low", LOW, -1)):
+        injected = np.round(sign * added / sigma).astype(int) if sigma else np.zeros(added.shape)
+        flagged = flags == value
+        apparent = sign * excess[flagged & (added == 0)] / (sigma or 1)
+        # What seems weaker than the weakest is counted with it.
+        others, _ = np.histogram(
+            np.clip(apparent, STRENGTHS[0], np.finfo("f4").max), [*STRENGTHS, np.inf]
+        )
+        for strength, n_others in zip(STRENGTHS, others, strict=True):
+            here = injected == strength
+            n_found = np.count_nonzero(here & flagged)
+            rows.append((kind, strength, np.count_nonzero(here), n_found, int(n_others)))
+    return rows
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("added", help="added.fits")
+    options.add_argument("minimum", help="minimum.fits of the exposures with it")
+    options.add_argument("output", help="score.csv")
+    options.add_argument("--medians", nargs="+", required=True, help="median.fits per setting")
+    options.add_argument("--flags", nargs="+", required=True, help="flags.fits per setting")
+    return options
+
+
+def main(arguments):
+    """Write ``score.csv``."""
+    added, header = read_image(arguments.added)
+    minimum, _ = read_image(arguments.minimum)
+    rows = []
+    for median, flags in zip(arguments.medians, arguments.flags, strict=True):
+        excess = difference(minimum, read_image(median)[0])
+        found, cards = read_image(flags)
+        setting = [cards[card] for card in SETTING.values()]
+        rows += [(*setting, *row) for row in score(found, excess, added, header["BPXSIGMA"])]
+    write_table(arguments.output, [COLUMNS, *rows])

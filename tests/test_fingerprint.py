@@ -1,0 +1,92 @@
+"""The content hash of programs: what makes a stage run again, and what does not."""
+
+import shutil
+
+import pytest
+from conftest import ROOT, add_statement
+
+from selfcal_rules.fingerprint import fingerprint
+
+STAGES = ["pedestal", "minimum", "median", "threshold", "write_back", "skip"]
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    return tmp_path / "scripts"
+
+
+def changed(scripts, edit):
+    """Return the stages whose hash an edit changes; hashes of a copy, as files are read once."""
+    before = {name: fingerprint(str(scripts), f"stages/{name}") for name in STAGES}
+    copy = scripts.with_name("edited")
+    shutil.copytree(scripts, copy)
+    edit(copy)
+    after = {name: fingerprint(str(copy), f"stages/{name}") for name in STAGES}
+    return [name for name in STAGES if before[name] != after[name]]
+
+
+def replaced(path, old, new):
+    """Return an edit of a file."""
+
+    def edit(scripts):
+        text = (scripts / path).read_text()
+        assert old in text
+        (scripts / path).write_text(text.replace(old, new))
+
+    return edit
+
+
+def statement(path, function):
+    return lambda scripts: add_statement(scripts / path, function)
+
+
+@pytest.mark.parametrize(
+    ("edit", "stages"),
+    [
+        (statement("stages/threshold.py", "flag_outliers"), ["threshold"]),
+        (statement("stages/median.py", "dispersion_axis"), ["median"]),
+        (statement("badpix_selfcal/running_median.py", "median_of_windows"), ["median"]),
+        (statement("badpix_selfcal/running_median.py", "batcher_network"), ["median"]),
+        (statement("badpix_selfcal/doubts.py", "line_like"), ["threshold"]),
+        (statement("badpix_selfcal/flags.py", "difference"), ["threshold"]),
+        (statement("badpix_selfcal/headers.py", "calibrated_cards"), ["write_back", "skip"]),
+        (statement("badpix_selfcal/headers.py", "parse_number"), STAGES),
+        (statement("badpix_selfcal/images.py", "add_cards"), STAGES[:4]),
+        (replaced("badpix_selfcal/running_median.py", "NETWORK = 25", "NETWORK = 23"), ["median"]),
+        (replaced("badpix_selfcal/flags.py", "0, 1, 2", "0, 2, 1"), ["threshold"]),
+        (replaced("stages/pedestal.py", "slice(503, 516)", "slice(503, 517)"), ["pedestal"]),
+        (replaced("stages/write_back.py", '"7fc00000"', '"7fc00001"'), ["write_back"]),
+        (replaced("badpix_selfcal/parameters.py", '"BPXKERN"', '"BPXKRN"'), ["median"]),
+    ],
+)  # fmt: skip
+def test_an_edit_of_what_a_stage_computes_changes_that_stage(scripts, edit, stages):
+    assert changed(scripts, edit) == stages
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        replaced("badpix_selfcal/version.py", 'VERSION = "', 'VERSION = "9.'),
+        replaced("badpix_selfcal/parameters.py", "length of the window", "size of the window"),
+        replaced("badpix_selfcal/parameters.py", "is not between", "lies not between"),
+        replaced("stages/threshold.py", 'log(f"flagged', 'log(f"now flagged'),
+        replaced("stages/threshold.py", "def main(", "# a comment\n\n\ndef main("),
+        replaced("stages/threshold.py", "The minimum of a stack", "A stack's minimum"),
+        replaced("stages/pedestal.py", "no DETECTOR in", "DETECTOR is missing in"),
+        replaced("stages/pedestal.py", "help=", "metavar='X', help="),
+        statement("badpix_selfcal/program.py", "warn"),
+        statement("badpix_selfcal/tables.py", "read_members"),
+        replaced("badpix_selfcal/detectors.py", "14.0", "15.0"),
+    ],
+)
+def test_an_edit_of_what_people_read_changes_no_stage(scripts, edit):
+    assert changed(scripts, edit) == []
+
+
+def test_what_is_new_and_not_used_changes_no_stage(scripts):
+    def edit(copy):
+        for path in copy.glob("badpix_selfcal/*.py"):
+            path.write_text(path.read_text() + "\n\ndef quite_new():\n    return 1\n")
+
+    assert changed(scripts, edit) == []

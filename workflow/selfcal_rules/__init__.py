@@ -1,0 +1,1 @@
+"""What only the Snakefile uses: checks, the hash of programs, the status of a run."""

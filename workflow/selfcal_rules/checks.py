@@ -1,0 +1,183 @@
+"""What the Snakefile checks before any work: the config and the members table, by their schemas."""
+
+import difflib
+import os
+
+import jsonschema
+import pandas as pd
+import yaml
+
+from badpix_selfcal import parameters
+from badpix_selfcal.tables import COMBINED
+
+
+def read_schema(path):
+    """Read a JSON schema written in YAML."""
+    with open(path, encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+def own_config(defaults, is_module):
+    """
+    Return the config.yaml of the working directory, None if there is none of its own.
+
+    Parameters
+    ----------
+    defaults : str
+        The workflow's config.yaml, which lies there where the workflow runs in its own folder.
+    is_module : bool
+        Whether another workflow uses this one: a config.yaml there is that workflow's.
+    """
+    path = "config.yaml"
+    if is_module or not os.path.exists(path) or os.path.samefile(path, defaults):
+        return None
+    return path
+
+
+def complete(config, schema):
+    """Fill in the defaults of a config; take "true" for true and 17.0 for 17."""
+    for key, rule in schema["properties"].items():
+        config.setdefault(key, rule["default"])
+        value = config[key]
+        if rule.get("type") == "boolean" and isinstance(value, str):
+            config[key] = {"true": True, "false": False}.get(value.lower(), value)
+        if rule.get("type") != "number" and isinstance(value, float) and value.is_integer():
+            config[key] = int(value)
+
+
+def config_faults(config, schema):
+    """
+    Check a config by its schema.
+
+    Returns
+    -------
+    faults : list of str
+        Unknown keys, values of the wrong type or out of range.
+    """
+    faults = []
+    for key, value in config.items():
+        rule = schema["properties"].get(key)
+        if rule is None:
+            near = difflib.get_close_matches(key, schema["properties"], 1, 0.5)
+            known = near or sorted(schema["properties"])
+            faults.append(f"config: unknown key {key}; known is {', '.join(known)}")
+        elif value != value or not jsonschema.Draft202012Validator(rule).is_valid(value):
+            faults.append(f"config: {key}: {value!r} is not {wanted(rule)}; {remedy(rule, value)}")
+    return faults
+
+
+def read_settings(path, schema):
+    """
+    Read a table of settings to compare, and check it by the config's schema.
+
+    Returns
+    -------
+    settings : DataFrame or None
+        With the columns of `parameters.SETTING`; none where there are faults.
+    faults : list of str
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        return None, [f"{path}: not a readable table ({error}); correct tune in the config"]
+    wanted_columns = list(parameters.SETTING)
+    if sorted(table.columns) != sorted(wanted_columns) or not len(table):
+        wanted_text = ", ".join(wanted_columns)
+        return None, [f"{path}: a table of {wanted_text} is needed; correct the columns"]
+    table = table[wanted_columns].drop_duplicates()
+    faults = [
+        f"{path}: row {i}: {fault}"
+        for i, row in enumerate(table.to_dict("records"), start=1)
+        for fault in config_faults(row, schema)
+    ]
+    return (None, faults) if faults else (table, faults)
+
+
+def wanted(rule):
+    """Say in words which values a key of the config takes."""
+    if "enum" in rule:
+        return "one of " + ", ".join(str(value) for value in rule["enum"])
+    if "anyOf" in rule:
+        return "a path, a glob or a list of them"
+    words = {
+        "number": "a number",
+        "integer": "a whole number",
+        "boolean": "true or false",
+        "string": "a path",
+    }
+    text = words[rule["type"]]
+    if "not" in rule:
+        text = "an odd number"
+    if "maximum" in rule:
+        return f"{text} from {rule['minimum']} to {rule['maximum']}"
+    if "minimum" in rule:
+        return f"{text}, {rule['minimum']} or more"
+    return text
+
+
+def remedy(rule, value):
+    """Say what to do; it may be the trap of YAML 1.1, where 1e-3 is a text and 1.0e-3 a number."""
+    if rule.get("type") in ("number", "integer") and isinstance(value, str):
+        try:
+            return f"YAML reads it as a text, write {float(value)!r}"
+        except ValueError:
+            pass
+    return "correct it"
+
+
+def member_faults(members, schema, made=()):
+    """
+    Check a members table by its schema, and that its exposures are there and are of one name.
+
+    Parameters
+    ----------
+    members : DataFrame
+        The members table.
+    schema : dict
+        Its schema, of which each column's rule is applied to the distinct values.
+    made : set of str
+        Paths that need not be there, as the workflow makes them.
+
+    Returns
+    -------
+    faults : list of str
+        Each with its associations.
+    """
+    faults = []
+    for column, rule in schema["properties"].items():
+        validator = jsonschema.Draft202012Validator(rule)
+        for value in members[column].unique():
+            if not validator.is_valid(value):
+                where = associations_of(members[members[column] == value])
+                faults.append(f"{where}: {column} {value!r} is not {rule}; rename it")
+    combined = members[members["exptype"].isin(COMBINED)]
+    files = combined.drop_duplicates(["exposure", "path"])
+    for exposure, rows in files[files["exposure"].duplicated(keep=False)].groupby("exposure"):
+        where = associations_of(combined[combined["exposure"] == exposure])
+        paths = " and ".join(sorted(rows["path"]))
+        faults.append(f"{paths}: two files of one exposure name, members of {where}; keep one")
+    for path in files["path"]:
+        if path not in made and not os.path.isfile(path):
+            where = associations_of(combined[combined["path"] == path])
+            faults.append(
+                f"{path}: no such file, a member of {where}; fetch it or correct the expname"
+            )
+    return faults
+
+
+def member_warnings(members):
+    """Return a line for each exptype that looks like a misspelt one of those that matter."""
+    warnings = []
+    for exptype in sorted(set(members["exptype"]) - set(COMBINED)):
+        near = difflib.get_close_matches(exptype, COMBINED, 1, 0.7)
+        if near:
+            where = associations_of(members[members["exptype"] == exptype])
+            warnings.append(f"{where}: exptype {exptype} plays no part; is {near[0]} meant?")
+    return warnings
+
+
+def associations_of(members):
+    """Name the associations of some members, the first few of many."""
+    names = members["association"].unique()
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"{name}.json" for name in names[:3]) + more
