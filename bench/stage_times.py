@@ -10,6 +10,7 @@ import time
 import numpy as np
 from stcal.outlier_detection.utils import medfilt
 
+from badpix_selfcal.running_median import running_median
 from stages.minimum import minimum
 
 REPEATS = 3

@@ -97,16 +97,16 @@ def write_association(path, *products, **other):
     return str(path)
 
 
-def program(name, *arguments, check=True, cwd=None):
-    """Run a stage's program by hand, as its users would."""
+def program(*words, check=True, cwd=None):
+    """Run a program by hand, as its users would: its name, then its arguments."""
     done = subprocess.run(
-        [sys.executable, "-Es", ROOT / "scripts" / "selfcal", name, *map(str, arguments)],
+        [sys.executable, "-Es", ROOT / "scripts" / "selfcal", *map(str, words)],
         capture_output=True,
         text=True,
         cwd=cwd,
     )
     if check and done.returncode:
-        raise AssertionError(f"{name}: {done.stderr}")
+        raise AssertionError(f"{words}: {done.stderr}")
     return done
 
 

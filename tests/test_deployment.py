@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from conftest import ROOT, Workflow, copy_workflow, program, write_association, write_exposure
@@ -123,6 +125,68 @@ def test_as_a_module_of_another_workflow(nods):
     assert "Nothing to be done" in jobs
     # And by itself, with the same parameters, it finds all done but the names of the rules.
     assert len(results_of(nods)) == 6
+
+
+def test_as_a_module_with_a_prefix(nods):
+    """Its results go below the prefix; exposures and associations are where the user says."""
+    text = MODULE.format(snakefile=ROOT / "Snakefile")
+    text = text.replace("    config:\n", '    prefix:\n        "sub"\n    config:\n', 1)
+    nods.path("Snakefile").write_text(text)
+    nods.path("parent.yaml").write_text("badpix_selfcal:\n  associations: asn/*.json\n")
+    parent = {"associations": None, "snakefile": nods.path("Snakefile")}
+    nods.run("--quiet", "all", **parent)
+    assert not nods.path("results").exists()
+    summary = pd.read_csv(nods.path("sub/results/summary.csv"))
+    assert list(summary["status"]) == ["SKIPPED", "COMPLETE", "COMPLETE"]
+    association = nods.path("sub/results/associations/one_asn.json")
+    for member in json.loads(association.read_text())["products"][0]["members"]:
+        assert (association.parent / member["expname"]).is_file()
+    links = list(nods.path("sub/results/by_association").rglob("*.fits"))
+    assert len(links) == 11
+    assert all(link.is_file() for link in links)
+    assert "Nothing to be done" in nods.run("--dry-run", **parent).stdout
+    planned = nods.run("selfcal_plan", **parent).stdout
+    assert "files:     0 to make" in planned, planned
+    assert "0 results, 0 MB, to delete" in nods.run("selfcal_prune", **parent).stdout
+
+
+PARENT = (
+    MODULE
+    + """
+
+rule own:
+    output:
+        "own.txt",
+    shell:
+        "summary.py > {{output}}; plan.py >> {{output}}; median.py >> {{output}}"
+"""
+)
+
+
+def test_a_parent_has_its_own_programs(nods, monkeypatch):
+    """Of the names that ours have."""
+    (nods.path("bin")).mkdir()
+    for name in ("summary", "plan", "median"):
+        path = nods.path("bin", f"{name}.py")
+        path.write_text(f"#!/bin/sh\necho the parent\\'s {name}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{nods.path('bin')}:{os.environ['PATH']}")
+    nods.path("Snakefile").write_text(PARENT.format(snakefile=ROOT / "Snakefile"))
+    nods.path("parent.yaml").write_text("badpix_selfcal:\n  associations: asn/*.json\n")
+    nods.run("own.txt", "results/summary.csv", associations=None,
+             snakefile=nods.path("Snakefile"))  # fmt: skip
+    said = nods.path("own.txt").read_text().splitlines()
+    assert said == ["the parent's summary", "the parent's plan", "the parent's median"]
+    assert nods.path("results/summary.csv").exists()
+
+
+def test_the_standard_place_of_the_snakefile(nods):
+    """Where the catalogue of Snakemake workflows and snakedeploy look for it."""
+    standard = ROOT / "workflow" / "Snakefile"
+    nods.run("--quiet", "all", snakefile=standard)
+    assert nods.jobs(snakefile=standard) == {}
+    assert nods.jobs() == {}
+    assert nods.path("results/status.csv").exists()
 
 
 def test_read_only_checkout_and_inputs(nods, tmp_path_factory):

@@ -5,6 +5,8 @@ import shutil
 import pytest
 from conftest import ROOT, add_statement
 
+from badpix_selfcal import parameters
+from badpix_selfcal.parameters import PARAMETERS
 from selfcal_rules.fingerprint import fingerprint
 
 STAGES = ["pedestal", "minimum", "median", "threshold", "write_back", "skip"]
@@ -57,7 +59,6 @@ def statement(path, function):
         (replaced("badpix_selfcal/flags.py", "0, 1, 2", "0, 2, 1"), ["threshold"]),
         (replaced("stages/pedestal.py", "slice(503, 516)", "slice(503, 517)"), ["pedestal"]),
         (replaced("stages/write_back.py", '"7fc00000"', '"7fc00001"'), ["write_back"]),
-        (replaced("badpix_selfcal/parameters.py", '"BPXKERN"', '"BPXKRN"'), ["median"]),
     ],
 )  # fmt: skip
 def test_an_edit_of_what_a_stage_computes_changes_that_stage(scripts, edit, stages):
@@ -82,6 +83,14 @@ def test_an_edit_of_what_a_stage_computes_changes_that_stage(scripts, edit, stag
 )
 def test_an_edit_of_what_people_read_changes_no_stage(scripts, edit):
     assert changed(scripts, edit) == []
+
+
+def test_another_card_of_a_parameter_changes_its_stage(monkeypatch):
+    before = {name: fingerprint(str(ROOT / "scripts"), f"stages/{name}") for name in STAGES}
+    renamed = [p._replace(card="BPXK") if p.stage == "median" else p for p in PARAMETERS]
+    monkeypatch.setattr(parameters, "PARAMETERS", renamed)
+    after = {name: fingerprint(str(ROOT / "scripts"), f"stages/{name}") for name in STAGES}
+    assert [name for name in STAGES if before[name] != after[name]] == ["median"]
 
 
 def test_what_is_new_and_not_used_changes_no_stage(scripts):

@@ -70,7 +70,7 @@ def main(arguments):
         if arguments.delete:
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
     if arguments.delete:
-        for folder in glob("results/flagged/*"):
+        for folder in glob(os.path.dirname(path_of("write_back", stack="*"))):
             if not os.listdir(folder):
                 os.rmdir(folder)
     done = "deleted" if arguments.delete else "to delete with the target prune_delete"
