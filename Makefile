@@ -1,15 +1,14 @@
-# make run    the demo: simulate exposures, flag their bad pixels
-# make test   all tests
-# make lint   what a commit must pass
-# make report the demo's figures and tables in one file, report.html
-# make bench  measure speed and memory against jwst, half an hour; bench-quick: a few minutes
-# Each builds the environment it needs in .venv, from the pins in envs/.
+# `make` or `make help` lists what there is. Each builds the environment it needs in .venv, from the
+# pins in envs/.
 
 PYTHON ?= python3
 
-.PHONY: run report pictures test lint bench bench-quick clean
+.PHONY: help run report pictures test lint oldest bench bench-quick clean
 
-run: .venv/run
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+run: .venv/run  ## the demo: simulate exposures, flag their bad pixels
 	.venv/bin/snakemake --cores all
 	@echo
 	@echo "Done. Look at:"
@@ -17,34 +16,38 @@ run: .venv/run
 	@echo "  results/by_association/    minimum, median, flags and flagged exposures by association"
 	@echo "  results/associations/      the associations for calwebb_spec2"
 
-report: .venv/run
+report: .venv/run  ## the demo's figures and tables in one file, report.html
 	.venv/bin/snakemake --cores all --report report.html --report-after-run -- all figures
 
 # The pictures of the README, from the demo.
 MRS := jw09001_mirifulong_6exp-b4d5fd219b3c
 NIRSPEC := jw09002001001_03101_nrs1_2exp-29ecbf57cf8a
-pictures: .venv/run
+pictures: .venv/run  ## the pictures of the README, from the demo
 	.venv/bin/snakemake --cores all -- figures results/tune/$(MRS)/cost.png
 	cp results/figures/$(MRS)/flags.png results/figures/$(MRS)/cuts.png docs
 	cp results/figures/$(MRS)/sources.png results/figures/$(NIRSPEC)/runs.png docs
 	cp results/tune/$(MRS)/cost.png results/tune/$(MRS)/recall_high.png docs
 
-test: .venv/test
+test: .venv/test  ## all tests
 	.venv/bin/python -m pytest
 
-lint: .venv/test
+lint: .venv/test  ## what a commit must pass
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
 
-bench: .venv/test
+# The oldest Snakemake that is supported, bare: without the plugins and pins of envs/.
+oldest: .venv-oldest/run  ## dry run of the demo on the oldest supported Snakemake
+	.venv-oldest/bin/snakemake --dry-run --forceall --quiet rules
+
+bench: .venv/test  ## measure speed and memory against jwst: half an hour
 	PYTHONPATH=scripts .venv/bin/python bench/run.py
 
-bench-quick: .venv/test
+bench-quick: .venv/test  ## a little of it: a few minutes
 	PYTHONPATH=scripts .venv/bin/python bench/run.py --quick
 
-clean:
+clean:  ## remove the demo's exposures and all results
 	rm -rf report.html results logs demo/exposures .snakemake
 
 # The marks say which requirements .venv holds.
@@ -56,4 +59,10 @@ clean:
 
 .venv/test: envs/requirements-test.txt envs/requirements-slurm.txt .venv/run
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv-oldest/run: Makefile
+	test -x .venv-oldest/bin/pip || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+	    snakemake==9.0.1 jsonschema numpy pandas psutil PyYAML
 	touch $@

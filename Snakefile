@@ -21,6 +21,7 @@ include: "workflow/rules/status.smk"
 
 # All that is kept is asked for, so that whatever was deleted is made again.
 rule all:
+    """Flag the bad pixels of all associations: the run itself."""
     input:
         collect(rules.minimum.output, stack=exposures_of_stack.index),
         collect(rules.median.output, stack=exposures_of_stack.index),

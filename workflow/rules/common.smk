@@ -9,10 +9,12 @@ from snakemake.exceptions import WorkflowError
 
 SCRIPTS = os.path.abspath(workflow.current_basedir.join("../../scripts"))
 # Last, so that the names of a workflow that uses this one come first.
-sys.path += [SCRIPTS, os.path.dirname(SCRIPTS) + "/workflow"]
+sys.path += [SCRIPTS, os.path.join(os.path.dirname(SCRIPTS), "workflow")]
 # Rules call the one launcher, selfcal, whatever the working directory, the executor, the environment.
-os.environ["PATH"] = os.pathsep.join(
-    [os.path.dirname(sys.executable), SCRIPTS, *os.get_exec_path()]
+os.environ.update(
+    PATH=os.pathsep.join(
+        [os.path.dirname(sys.executable), SCRIPTS, *os.get_exec_path()]
+    )
 )
 
 # Of the objects that Snakemake makes, few are ever garbage; to look for it at Python's default
@@ -31,7 +33,7 @@ main_process = internals.is_main_process(workflow)
 
 # A config.yaml in the working directory is what differs there from the defaults.
 own_config = checks.own_config(
-    workflow.source_path("../../config.yaml"), internals.is_module(workflow)
+    os.path.join(os.path.dirname(SCRIPTS), "config.yaml"), internals.is_module(workflow)
 )
 if own_config:
 

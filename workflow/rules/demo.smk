@@ -3,6 +3,7 @@
 
 
 rule truth:
+    """Demo: the bad pixels of a detector."""
     output:
         "demo/exposures/truth_{detector}.fits",
     log:
@@ -19,6 +20,7 @@ rule truth:
 
 
 rule simulate:
+    """Demo: an exposure."""
     input:
         collect(
             rules.truth.output,
@@ -49,6 +51,7 @@ demo_stacks = [
 
 
 rule recall:
+    """Demo: how many bad pixels were found."""
     input:
         minimum=collect(path_of("minimum"), stack=demo_stacks),
         flags=collect(path_of("threshold"), stack=demo_stacks),

@@ -21,12 +21,14 @@ VECTORS = ("histogram", "cuts", "places", "fractions")  # as SVG, too
 
 
 rule figures:
+    """Draw every stack."""
     input:
         collect("results/figures/{stack}/flags.png", stack=exposures_of_stack.index),
         "results/report/overview.rst",
 
 
 rule draw_stack:
+    """The figures of a stack."""
     input:
         rules.minimum.output,
         rules.median.output,
@@ -59,6 +61,7 @@ rule draw_stack:
 
 # The first page of the report.
 rule overview:
+    """The first page of the report."""
     input:
         members=rules.members.output,
         summary=rules.summary.output,

@@ -3,6 +3,7 @@
 
 
 rule pedestal:
+    """The planes of a stack, each less its residual pedestal."""
     input:
         exposures,
     output:
@@ -22,6 +23,7 @@ rule pedestal:
 
 
 rule minimum:
+    """The minimum of the planes."""
     input:
         rules.pedestal.output,
     output:
@@ -41,6 +43,7 @@ rule minimum:
 
 
 rule median:
+    """Its running median along the dispersion axis."""
     input:
         rules.minimum.output,
     output:
@@ -61,6 +64,7 @@ rule median:
 
 
 rule threshold:
+    """The flags: pixels that differ most from the median."""
     input:
         rules.minimum.output,
         rules.median.output,
@@ -82,6 +86,7 @@ rule threshold:
 
 
 rule write_back:
+    """An exposure with the flags of its stack."""
     input:
         exposure,
         rules.threshold.output,
@@ -103,6 +108,7 @@ rule write_back:
 
 
 rule skip:
+    """A copy of an exposure that has nothing to calibrate from."""
     input:
         exposure,
     output:

@@ -9,6 +9,7 @@ localrules:
 
 
 rule members:
+    """members.csv: which exposure plays which role, in which stack."""
     output:
         path_of("members"),
     log:
@@ -23,6 +24,7 @@ rule members:
 
 
 rule associate:
+    """An association that points to the flagged exposures, and its view."""
     input:
         association=association_file,
         # Not ancient(), though only their being there matters: in a run that makes them again,
@@ -44,6 +46,7 @@ rule associate:
 
 
 rule summary:
+    """summary.csv: what was flagged, a row per product."""
     input:
         # Without a name of their own, which would cost time by their number squared.
         list(flagged_science),
@@ -62,6 +65,7 @@ rule summary:
 
 # Reads every exposure: no local rule, and none that a change of the config runs again.
 rule checksums:
+    """checksums.csv: size and SHA-256 of each exposure."""
     input:
         [user_file(path) for path in path_of_exposure.values()],
     output:
@@ -81,6 +85,7 @@ rule checksums:
 
 
 rule provenance:
+    """provenance.json: versions, config, inputs."""
     input:
         [user_file(path) for path in association_files.values()],
         checksums=rules.checksums.output,

@@ -8,6 +8,7 @@ localrules:
 
 
 rule plan:
+    """Say what a run would make, and whether there is room for it."""
     log:
         "logs/plan.log",
     conda:
@@ -23,6 +24,7 @@ rule plan:
 
 
 rule prune:
+    """List the results that no association asks for any more; prune_delete deletes them."""
     log:
         "logs/prune.log",
     conda:

@@ -15,12 +15,14 @@ medians = Paramspace(settings[of_median].drop_duplicates())
 flags = Paramspace(settings)
 # In their place, wildcards: each job has those of its own setting.
 setting = {name: f"{{{name}}}" for name in settings}
-TUNED = path_of("tune") + "/{injection}"
+TUNE = path_of("tune")
+TUNED = f"{TUNE}/{{injection}}"
 
 
 rule tune:
+    """Compare settings by injection and recovery, for every stack."""
     input:
-        collect(path_of("tune") + "/cost.png", stack=exposures_of_stack.index),
+        collect(f"{TUNE}/cost.png", stack=exposures_of_stack.index),
 
 
 rule inject:
@@ -132,7 +134,7 @@ rule draw_tune:
     output:
         *[
             report(
-                path_of("tune") + f"/{name}.png",
+                f"{TUNE}/{name}.png",
                 caption="../report/tune.rst",
                 category="Tuning",
                 subcategory="{stack}",
@@ -144,8 +146,8 @@ rule draw_tune:
                 ("cost", "found against cost"),
             )
         ],
-        recall=path_of("tune") + "/recall.csv",
-        settings=path_of("tune") + "/settings.csv",
+        recall=f"{TUNE}/recall.csv",
+        settings=f"{TUNE}/settings.csv",
     log:
         "logs/draw_tune/{stack}.log",
     conda:

@@ -18,7 +18,10 @@ def is_main_process(workflow):
 
 def is_module(workflow):
     """Tell whether another workflow uses this one: the config.yaml beside it is not ours then."""
-    return getattr(getattr(workflow, "modifier", None), "is_module", False)
+    try:
+        return not workflow.modifier.is_main_snakefile()
+    except AttributeError:
+        return False
 
 
 def module_prefix(workflow):
