@@ -1,0 +1,53 @@
+"""Files that are written whole or not at all, and faults that name the right file."""
+
+import errno
+import os
+
+import pytest
+
+from badpix_selfcal.files import atomic_write, reading
+from badpix_selfcal.headers import chunks
+from badpix_selfcal.program import Fault
+
+
+def test_a_file_appears_when_all_of_it_is_written(tmp_path):
+    path = tmp_path / "new" / "x.fits"
+    with atomic_write(str(path)) as part, open(part, "w") as file:
+        file.write("all")
+        assert not path.exists()
+    assert path.read_text() == "all"
+    assert os.listdir(path.parent) == ["x.fits"]
+
+
+def test_a_failed_program_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "x.fits"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_write(str(path)) as part:
+        open(part, "w").close()
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["x.fits"]
+
+
+def test_a_full_disk_is_the_outputs_fault(tmp_path):
+    path = str(tmp_path / "x.fits")
+    with (
+        pytest.raises(Fault, match="x.fits: cannot be written .No space left.*make room"),
+        atomic_write(path),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_input_that_cannot_be_read_is_not(tmp_path):
+    """It names the input and speaks of its disk, be it read inside or outside the block."""
+    path, missing = str(tmp_path / "x.fits"), "/nowhere/e_rate.fits"
+    with pytest.raises(FileNotFoundError, match=missing), atomic_write(path):
+        open(missing)
+    with pytest.raises(Fault, match=f"^{missing}: No such file"), atomic_write(path):
+        list(chunks(missing, 0))
+    with (
+        pytest.raises(Fault, match=f"^{missing}: Input/output error; check"),
+        atomic_write(path),
+        reading(missing),
+    ):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
