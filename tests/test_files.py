@@ -22,9 +22,14 @@ def test_a_file_appears_when_all_of_it_is_written(tmp_path):
 def test_a_failed_program_leaves_the_old_one_and_nothing_else(tmp_path):
     path = tmp_path / "x.fits"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_write(str(path)) as part:
-        open(part, "w").close()
-        raise ZeroDivisionError
+
+    def fail():
+        with atomic_write(str(path)) as part, open(part, "w") as file:
+            file.write("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["x.fits"]
 
@@ -32,7 +37,7 @@ def test_a_failed_program_leaves_the_old_one_and_nothing_else(tmp_path):
 def test_a_full_disk_is_the_outputs_fault(tmp_path):
     path = str(tmp_path / "x.fits")
     with (
-        pytest.raises(Fault, match="x.fits: cannot be written .No space left.*make room"),
+        pytest.raises(Fault, match=r"x.fits: cannot be written .No space left.*make room"),
         atomic_write(path),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -42,7 +47,7 @@ def test_an_input_that_cannot_be_read_is_not(tmp_path):
     """It names the input and speaks of its disk, be it read inside or outside the block."""
     path, missing = str(tmp_path / "x.fits"), "/nowhere/e_rate.fits"
     with pytest.raises(FileNotFoundError, match=missing), atomic_write(path):
-        open(missing)
+        open(missing).close()
     with pytest.raises(Fault, match=f"^{missing}: No such file"), atomic_write(path):
         list(chunks(missing, 0))
     with (
