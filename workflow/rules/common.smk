@@ -23,11 +23,11 @@ gc.set_threshold(100_000)
 
 from badpix_selfcal import names, parameters, tables
 from badpix_selfcal.paths import SKIPPED, path_of
-from selfcal_rules import checks, internals, status
+from selfcal_rules import checks, internals, planned, status
 from selfcal_rules.fingerprint import fingerprint
-from selfcal_rules.planned import hand_over
 
 main_process = internals.is_main_process(workflow)
+hand_over = functools.partial(planned.hand_over, write=main_process)
 
 # ---- config and tables, once and before any work -------------------------------------------------
 
@@ -54,9 +54,15 @@ checks.complete(config, config_schema)
 demo_table = workflow.source_path("../../demo/exposures.csv")
 demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")
 
-association_files, rows, faults = tables.read_members(
-    config["associations"], config["force_single"]
+# A job on a cluster needs the rows of its own stacks, and finds them as the run was planned.
+association_files, faults = {}, []
+rows = None if main_process else planned.rows_of_job(
+    config, internals.job_wildcards(sys.argv)
 )
+if rows is None:
+    association_files, rows, faults = tables.read_members(
+        config["associations"], config["force_single"]
+    )
 members = pd.DataFrame(rows, columns=tables.COLUMNS)
 
 # Jobs on a cluster parse again; they need not check again.
@@ -74,6 +80,8 @@ if main_process:
         print(f"warning: {warning}", file=sys.stderr)
 if faults:
     raise WorkflowError(*faults)
+if main_process:
+    planned.keep_rows(config, rows)
 
 
 # ---- what the rules ask of the tables ------------------------------------------------------------

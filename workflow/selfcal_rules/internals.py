@@ -4,6 +4,8 @@ Snakemake's private interfaces, all that are used, each with its reason.
 Another version may lack them: each then answers what is safe, and the run goes on.
 """
 
+import itertools
+import re
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,24 @@ LOCKS = Path(".snakemake/locks")
 def is_main_process(workflow):
     """Tell whether this is the user's command, not a job on a cluster that parses again."""
     return getattr(workflow, "is_main_process", True)
+
+
+def job_wildcards(words):
+    """
+    Return the wildcards of each rule that a job on a cluster is to run, None if they are not known.
+
+    Parameters
+    ----------
+    words : list of str
+        The job's command line, as Snakemake wrote it: --target-jobs rule:wildcard=value,... ...
+    """
+    if "--target-jobs" not in words:
+        return None
+    specs = words[words.index("--target-jobs") + 1 :]
+    specs = itertools.takewhile(lambda word: not word.startswith("--"), specs)
+    return [
+        dict(re.findall(r"(\w+)=\"?([^,\"]+)", spec.partition(":")[2])) for spec in specs
+    ]  # fmt: skip
 
 
 def is_module(workflow):
