@@ -21,7 +21,7 @@ def slurm(tmp_path, monkeypatch):
         (tmp_path / ".snakemake/slurm_logs/queue.json").unlink(missing_ok=True)
         for name, text in {"sacct": NO_ACCOUNTS, **commands}.items():
             path = tmp_path / "bin" / name
-            path.write_text(f"#!/bin/sh\necho {name} \"$@\" >> {tmp_path}/calls\n{text}\n")
+            path.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/calls\n{text}\n')
             path.chmod(0o755)
 
     return set_commands
@@ -55,6 +55,19 @@ def test_the_mark_of_a_job_counts_first(tmp_path, slurm):
     for code, expected in (("0", "success"), ("1", "failed"), ("", "running")):
         mark.write_text(code)
         assert status(tmp_path) == expected
+
+
+def test_the_reason_is_slurms_own_where_it_gave_one(tmp_path, slurm):
+    slurm(squeue=DOWN)
+    logs = tmp_path / ".snakemake/slurm_logs"
+    (logs / "exit-7").write_text("1")
+    assert "exit code 1" in program("slurm_status", "7", cwd=tmp_path).stderr
+    (logs / "skip-7.log").write_text(
+        "x\nslurmstepd-vm: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n"
+    )
+    assert (
+        "7: JOB 7 CANCELLED DUE TO TIME LIMIT;" in program("slurm_status", "7", cwd=tmp_path).stderr
+    )
 
 
 def test_nobody_answers(tmp_path, slurm):

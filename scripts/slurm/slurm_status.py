@@ -1,6 +1,8 @@
 """Say what became of a job on Slurm: running, success or failed (see profiles/slurm)."""
 
+import glob
 import os
+import re
 import subprocess
 import sys
 import time
@@ -39,7 +41,7 @@ def status(number, grace):
     """
     code = exit_code(number)
     if code is not None:
-        return ("failed", f"exit code {code}") if code else ("success", "")
+        return ("failed", last_word(number) or f"exit code {code}") if code else ("success", "")
     states = cached_states()
     if states is not None and number in states:
         state = states[number]
@@ -53,8 +55,8 @@ def status(number, grace):
         if time.time() - os.path.getmtime(lost) > grace:
             return "failed", "gone without a trace"
     if state is None or state in GOING_ON:
-        return "running", state or "unknown"
-    return ("success", "") if state == "COMPLETED" else ("failed", state)
+        return "running", ""
+    return ("success", "") if state == "COMPLETED" else ("failed", last_word(number) or state)
 
 
 def exit_code(number):
@@ -64,6 +66,16 @@ def exit_code(number):
             return int(file.read())
     except (OSError, ValueError):
         return None
+
+
+def last_word(number):
+    """Return what Slurm itself wrote last into a job's log: why it ended it; "" if nothing."""
+    for path in glob.glob(f"{LOGS}/*-{number}.log"):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            said = re.findall(r"^slurmstepd[^:]*: error: (.*)$", file.read(), re.M)
+        if said:
+            return said[-1].strip(" *")
+    return ""
 
 
 def accounted_state(number):

@@ -11,7 +11,7 @@ from badpix_selfcal.program import parser
 from badpix_selfcal.tables import FLAGGED, read_association
 
 
-def flagged_association(association, stacks, folder, target, prefix=""):
+def flagged_association(association, stacks, folder, target, prefix="", roles=FLAGGED):
     """
     Point an association to flagged exposures.
 
@@ -27,19 +27,20 @@ def flagged_association(association, stacks, folder, target, prefix=""):
         Where the new one is to lie; what is below the working directory becomes relative to it.
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
+    roles : sequence of str
+        The exptypes whose flagged exposures were written.
 
     Returns
     -------
     association : dict
-        All as before, but: science and background members are the flagged ones, selfcal members
-        are gone, other members are found from `target`, and products name their ``stack``.
+        All as before, but: members of these roles are the flagged ones, selfcal members are gone, other members are found from `target`, and products name their ``stack``.
     """
     products = []
     for product, stack in zip(association["products"], stacks, strict=True):
         members = []
         for member in product["members"]:
             path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
-            if is_flagged(member):
+            if is_flagged(member, roles):
                 path = prefix + path_of("write_back", stack=stack, exposure=exposure_name(path))
             if member["exptype"].lower() != "selfcal":
                 members.append({**member, "expname": seen_from(target, path)})
@@ -56,18 +57,18 @@ def seen_from(folder, path):
     return os.path.relpath(real, os.path.realpath(folder))
 
 
-def view(product, stack):
+def view(product, stack, roles=FLAGGED):
     """List the files that belong to a product: its stack's and its flagged exposures."""
     files = []
     if stack != SKIPPED:
         files = [path_of(stage, stack=stack) for stage in ("minimum", "median", "threshold")]
-    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m)}
+    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m, roles)}
     return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
 
 
-def is_flagged(member):
-    """Tell whether a member's exposure is flagged."""
-    return member["exptype"].lower() in FLAGGED
+def is_flagged(member, roles):
+    """Tell whether a member's flagged exposure was written."""
+    return member["exptype"].lower() in roles
 
 
 def options():
@@ -78,6 +79,9 @@ def options():
     options.add_argument("view", help="folder for the links")
     options.add_argument(
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
+    )
+    options.add_argument(
+        "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures were written"
     )
     return options
 
@@ -91,11 +95,16 @@ def main(arguments):
     for product, stack in zip(association["products"], stacks, strict=True):
         folder = os.path.join(arguments.view, product["name"])
         os.makedirs(folder)
-        for file in view(product, stack):
+        for file in view(product, stack, arguments.saved):
             link = os.path.join(folder, os.path.basename(file))
             os.symlink(os.path.relpath(prefix + file, folder), link)
     flagged = flagged_association(
-        association, stacks, os.path.dirname(path), os.path.dirname(output), prefix
+        association,
+        stacks,
+        os.path.dirname(path),
+        os.path.dirname(output),
+        prefix,
+        arguments.saved,
     )
     with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(flagged, file, indent=4)

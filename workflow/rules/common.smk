@@ -17,9 +17,9 @@ os.environ.update(
     )
 )
 
-# Of the objects that Snakemake makes, few are ever garbage; to look for it at Python's default
-# rate takes an eighth of the time to plan thousands of associations.
-gc.set_threshold(100_000)
+# Of the objects that Snakemake makes while it plans, few are ever garbage; to look for it takes a
+# fifth of the time to plan thousands of associations. Rule status.smk begins again.
+gc.disable()
 
 from badpix_selfcal import names, parameters, tables
 from badpix_selfcal.paths import SKIPPED, path_of
@@ -27,6 +27,7 @@ from selfcal_rules import checks, internals, planned, status
 from selfcal_rules.fingerprint import fingerprint
 
 main_process = internals.is_main_process(workflow)
+internals.spare_planning(workflow)
 hand_over = functools.partial(planned.hand_over, write=main_process)
 
 # ---- config and tables, once and before any work -------------------------------------------------
@@ -56,8 +57,10 @@ demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")
 
 # A job on a cluster needs the rows of its own stacks, and finds them as the run was planned.
 association_files, faults = {}, []
-rows = None if main_process else planned.rows_of_job(
-    config, internals.job_wildcards(sys.argv)
+rows = (
+    None
+    if main_process
+    else planned.rows_of_job(config, internals.job_wildcards(sys.argv))
 )
 if rows is None:
     association_files, rows, faults = tables.read_members(
@@ -88,7 +91,8 @@ if main_process:
 
 # Sorted, so that the order of the members in a table changes nothing.
 combined = members[members["exptype"].isin(tables.COMBINED)].sort_values("exposure")
-flagged = members[members["exptype"].isin(tables.FLAGGED)].sort_values("exposure")
+saved_roles = tables.SAVED[config["save_flagged_bkg"]]
+flagged = members[members["exptype"].isin(saved_roles)].sort_values("exposure")
 flagged = flagged.assign(
     flagged=[
         path_of("write_back", stack=stack, exposure=exposure)
@@ -102,7 +106,6 @@ stacks_of_association = (
     members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
 )
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
-flagged_files = flagged["flagged"].unique()
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 
 
@@ -150,6 +153,38 @@ def flagged_exposures(wildcards):
     return list(flagged_of_association[wildcards.association])
 
 
+def deleted_results():
+    """
+    List the results that are missing although what is made from them, or with them, is there.
+
+    With the associations they are all that a run must ask for; to ask for every file that it
+    makes takes a third of the time to plan thousands of associations.
+    """
+    if not main_process:
+        return []
+    follows = [
+        pair
+        for stack in exposures_of_stack.index
+        for pair in (
+            (path_of("minimum", stack=stack), path_of("median", stack=stack)),
+            (path_of("median", stack=stack), path_of("threshold", stack=stack)),
+        )
+    ]
+    follows += [
+        (path_of("threshold", stack=stack), path)
+        for stack, path in zip(flagged["stack"], flagged["flagged"])
+        if stack != SKIPPED
+    ]
+    for name in association_files:
+        made = path_of("associate", association=name)
+        follows.append((path_of("view", association=name), made))
+        follows += [(path, made) for path in flagged_of_association[name]]
+    there = functools.cache(lambda path: os.path.exists(PREFIX + path))
+    return list(
+        {file: 0 for file, next_ in follows if not there(file) and there(next_)}
+    )
+
+
 def code(program):
     """
     Return the content hash of a program, such as ``stages/median``.
@@ -175,6 +210,11 @@ def stack_sizes(stack):
 def stack_memory(wildcards, attempt):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
     return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack)))
+
+
+def stack_disk(wildcards):
+    """Return the MB of a stack's pedestal.fits, a plane of the four or more of each exposure."""
+    return int(sum(stack_sizes(wildcards.stack)) / 4) + 1
 
 
 def stack_runtime(wildcards, attempt):

@@ -2,6 +2,7 @@
 # Snakemake compares with those of the last run; `code` stands for the program itself.
 
 
+# Both hold disk_mb, so that its limit bounds the planes that lie around: a minimum comes first.
 rule pedestal:
     """The planes of a stack, each less its residual pedestal."""
     input:
@@ -15,6 +16,7 @@ rule pedestal:
         "../../envs/environment.yaml"
     resources:
         mem_mb=stack_memory,
+        disk_mb=stack_disk,
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
@@ -35,6 +37,7 @@ rule minimum:
         "../../envs/environment.yaml"
     resources:
         mem_mb=stack_memory,
+        disk_mb=stack_disk,
         runtime=stack_runtime,
     params:
         code=code("stages/minimum"),

@@ -9,6 +9,8 @@ if main_process and (said := status.unlock_dead_run(internals.lock_files())):
 
 
 onstart:
+    gc.set_threshold(100_000)
+    gc.enable()
     status.remember_run()
     internals.lift_job_rate(workflow)
     internals.one_line_per_job()

@@ -41,8 +41,10 @@ rule associate:
     params:
         code=code("tables/associate"),
         stacks=stacks,
+        saved=saved_roles,
     shell:
         "selfcal associate --log {log} {input.association:q} {output} --stacks {params.stacks}"
+        " --saved {params.saved}"
 
 
 rule summary:

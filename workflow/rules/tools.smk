@@ -18,8 +18,10 @@ rule plan:
         config=json.dumps(config),
         prefix=PREFIX,
         cores=workflow.cores,
+        disk_mb=internals.limit_of(workflow, "disk_mb") or 0,
     shell:
         "selfcal plan --log {log} --prefix '{params.prefix}' --cores {params.cores}"
+        " --disk-mb {params.disk_mb}"
         " --config {params.config:q} {params.planned}"
 
 
@@ -32,9 +34,11 @@ rule prune:
     params:
         planned=hand_over("members", rows),
         prefix=PREFIX,
+        saved=saved_roles,
         delete="",
     shell:
         "selfcal prune --log {log} --prefix '{params.prefix}' {params.delete} {params.planned}"
+        " --saved {params.saved}"
 
 
 use rule prune as prune_delete with:
@@ -43,4 +47,5 @@ use rule prune as prune_delete with:
     params:
         planned=hand_over("members", rows),
         prefix=PREFIX,
+        saved=saved_roles,
         delete="--delete",

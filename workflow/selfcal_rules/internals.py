@@ -60,6 +60,37 @@ def lift_job_rate(workflow):
         workflow.scheduler.job_rate_limiter = None
 
 
+def spare_planning(workflow):
+    """
+    Leave out what Snakemake does for each job while it plans, and nobody needs.
+
+    It makes two objects for each list of files, always the same two, and expands the params of all
+    jobs for environments that only --sdm conda has. It sorts the outputs of all jobs to see whether
+    one lies in a folder that is another: of our rules that is known. A sixth of time and memory.
+    """
+    try:
+        from snakemake.dag import DAG
+        from snakemake.iocontainers import AttributeGuard
+
+        guards = {}
+        AttributeGuard.__new__ = lambda cls, name: guards.setdefault(name, object.__new__(cls))
+        if not {"CONDA"} & {m.name for m in workflow.deployment_settings.deployment_method}:
+            DAG.update_conda_envs = lambda self: None
+        if not is_module(workflow):
+            DAG.check_directory_outputs = lambda self: None
+    except (AttributeError, ImportError):
+        pass
+
+
+def limit_of(workflow, resource):
+    """Return the most of a resource that a run may use at a time, None where it is not limited."""
+    try:
+        limit = workflow.global_resources.get(resource)
+        return getattr(limit, "value", limit)
+    except AttributeError:
+        return None
+
+
 def outputs_of_run(workflow):
     """
     Return what a run was to make, to tell what became of it.

@@ -123,7 +123,9 @@ def rows_of_job(config, wildcards):
             sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)
         ) as database:
             for key, value in sorted(wanted):
-                found = database.execute(f"SELECT row FROM rows WHERE {key} = ?", (value,)).fetchall()
+                found = database.execute(
+                    f"SELECT row FROM rows WHERE {key} = ?", (value,)
+                ).fetchall()
                 if not found:
                     return None
                 rows += [tuple(json.loads(text)) for (text,) in found]
