@@ -39,7 +39,7 @@ def kept(tmp_path, monkeypatch):
 def test_a_job_has_the_rows_of_its_stacks(kept, wildcards, exposures):
     rows = planned.rows_of_job(CONFIG, wildcards)
     assert sorted(row[2] for row in rows) == exposures
-    assert set(rows) <= {row for row in ROWS}
+    assert set(rows) <= set(ROWS)
 
 
 @pytest.mark.parametrize(

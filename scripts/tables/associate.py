@@ -33,7 +33,8 @@ def flagged_association(association, stacks, folder, target, prefix="", roles=FL
     Returns
     -------
     association : dict
-        All as before, but: members of these roles are the flagged ones, selfcal members are gone, other members are found from `target`, and products name their ``stack``.
+        All as before, but: members of these roles are the flagged ones, selfcal members are gone,
+        other members are found from `target`, and products name their ``stack``.
     """
     products = []
     for product, stack in zip(association["products"], stacks, strict=True):

@@ -1,4 +1,4 @@
-"""What the Snakefile hands to programs and to jobs: tables as they were when the run was planned."""
+"""What the Snakefile hands to programs and jobs: tables as they were when the run was planned."""
 
 import contextlib
 import hashlib
@@ -48,6 +48,8 @@ def whole(path):
     """Yield a name to write to; the file appears when all of it is written."""
     os.makedirs(FOLDER, exist_ok=True)
     part = f"{path}.{os.getpid()}.part"
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(part)  # of a process of that number that was killed
     yield part
     os.replace(part, path)
 
@@ -76,17 +78,19 @@ def keep_rows(config, rows):
     import sqlite3
 
     distinct = {(row[5], *row[2:5]): row for row in rows}
-    with whole(rows_path(config)) as part:
-        with contextlib.closing(sqlite3.connect(part)) as database:
-            database.execute("PRAGMA synchronous = OFF")  # made again by the next run
-            database.execute("CREATE TABLE rows (stack, exposure, row)")
-            database.executemany(
-                "INSERT INTO rows VALUES (?, ?, ?)",
-                ((row[5], row[2], json.dumps(row)) for row in distinct.values()),
-            )
-            database.execute("CREATE INDEX stacks ON rows (stack)")
-            database.execute("CREATE INDEX exposures ON rows (exposure)")
-            database.commit()
+    with (
+        whole(rows_path(config)) as part,
+        contextlib.closing(sqlite3.connect(part)) as database,
+    ):
+        database.execute("PRAGMA synchronous = OFF")  # made again by the next run
+        database.execute("CREATE TABLE rows (stack, exposure, row)")
+        database.executemany(
+            "INSERT INTO rows VALUES (?, ?, ?)",
+            ((row[5], row[2], json.dumps(row)) for row in distinct.values()),
+        )
+        database.execute("CREATE INDEX stacks ON rows (stack)")
+        database.execute("CREATE INDEX exposures ON rows (exposure)")
+        database.commit()
 
 
 def rows_of_job(config, wildcards):
@@ -103,7 +107,7 @@ def rows_of_job(config, wildcards):
     Returns
     -------
     rows : list of tuple, or None
-        None where the job may need all, or where they were not kept: it reads the associations then.
+        None where the job may need all, or they were not kept: it then reads the associations.
     """
     wanted = set()
     for values in wildcards or [{}]:
