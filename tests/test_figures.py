@@ -290,7 +290,7 @@ def test_tuning_flags_as_the_stages_do(tuned, tmp_path):
     parameters = {"kernel_size": 7, "edge_mode": "shrink"}
     parameters |= {"flagfrac_lower": 0.01, "flagfrac_upper": 0.01}
     files = flag(tmp_path, copies, {}, **parameters)
-    (tuned_flags,) = folder.glob("2/kernel_size~7/edge_mode~shrink/*/*/flags.fits")
+    (tuned_flags,) = folder.glob("2/kernel_size~7/edge_mode~shrink/*/*/*/*/*/flags.fits")
     assert np.array_equal(fits.getdata(files["flags"]), fits.getdata(tuned_flags))
 
 

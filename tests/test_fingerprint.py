@@ -9,7 +9,8 @@ from badpix_selfcal import parameters
 from badpix_selfcal.parameters import PARAMETERS
 from selfcal_rules.fingerprint import fingerprint
 
-STAGES = ["pedestal", "minimum", "median", "threshold", "write_back", "skip"]
+STAGES = ["pedestal", "minimum", "median", "noise", "threshold", "write_back", "skip"]
+JUDGE = ["median", "noise", "threshold"]  # threshold estimates the noise where it has none
 
 
 @pytest.fixture
@@ -48,14 +49,16 @@ def statement(path, function):
     [
         (statement("stages/threshold.py", "flag_outliers"), ["threshold"]),
         (statement("stages/median.py", "dispersion_axis"), ["median"]),
-        (statement("badpix_selfcal/running_median.py", "median_of_windows"), ["median"]),
-        (statement("badpix_selfcal/running_median.py", "batcher_network"), ["median"]),
+        (statement("badpix_selfcal/running_median.py", "network"), JUDGE),
+        (statement("badpix_selfcal/running_median.py", "median_of_squares"), JUDGE),
+        (statement("badpix_selfcal/noise.py", "slope"), JUDGE[1:]),
+        (statement("badpix_selfcal/deviants.py", "chances"), ["threshold"]),
         (statement("badpix_selfcal/doubts.py", "line_like"), ["threshold"]),
-        (statement("badpix_selfcal/flags.py", "difference"), ["threshold"]),
+        (statement("badpix_selfcal/flags.py", "difference"), JUDGE[1:]),
         (statement("badpix_selfcal/headers.py", "calibrated_cards"), ["write_back", "skip"]),
         (statement("badpix_selfcal/headers.py", "parse_number"), STAGES),
-        (statement("badpix_selfcal/images.py", "add_cards"), STAGES[:4]),
-        (replaced("badpix_selfcal/running_median.py", "NETWORK = 25", "NETWORK = 23"), ["median"]),
+        (statement("badpix_selfcal/images.py", "write_image"), STAGES[1:5]),
+        (replaced("badpix_selfcal/running_median.py", "TILE = 16", "TILE = 8"), JUDGE),
         (replaced("badpix_selfcal/flags.py", "0, 1, 2", "0, 2, 1"), ["threshold"]),
         (replaced("stages/pedestal.py", "slice(503, 516)", "slice(503, 517)"), ["pedestal"]),
         (replaced("stages/write_back.py", '"7fc00000"', '"7fc00001"'), ["write_back"]),

@@ -5,6 +5,7 @@ RESULTS = {
     "pedestal": "results/stacks/{stack}/pedestal.fits",
     "minimum": "results/stacks/{stack}/minimum.fits",
     "median": "results/stacks/{stack}/median.fits",
+    "noise": "results/stacks/{stack}/noise.fits",
     "threshold": "results/stacks/{stack}/flags.fits",
     "write_back": "results/flagged/{stack}/{exposure}_badpix_selfcal.fits",
     "associate": "results/associations/{association}.json",

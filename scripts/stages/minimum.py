@@ -6,6 +6,8 @@ from badpix_selfcal.headers import read_hdus
 from badpix_selfcal.images import Header, add_cards, handed_on, read_pixels, with_unit, write_image
 from badpix_selfcal.program import Fault, log, parser
 
+UNUSABLE = "UNUSABLE"
+
 
 def minimum(planes):
     """
@@ -117,8 +119,14 @@ def options():
 
 
 def main(arguments):
-    """Write ``minimum.fits``, one plane in memory at a time; SOURCE says whose minimum it is."""
+    """
+    Write ``minimum.fits``, one plane in memory at a time; SOURCE says whose minimum it is.
+
+    UNUSABLE, where the stage before wrote it, is handed on.
+    """
     stack, *hdus = read_hdus(arguments.pedestal)
+    more = {hdu.name: read_pixels(arguments.pedestal, hdu) for hdu in hdus if hdu.name == UNUSABLE}
+    hdus = [hdu for hdu in hdus if hdu.name != UNUSABLE]
     if not hdus:
         raise Fault(f"{arguments.pedestal}: no planes; give the file of the stage pedestal")
     lowest, source = minimum(read_pixels(arguments.pedestal, hdu) for hdu in hdus)
@@ -127,4 +135,7 @@ def main(arguments):
     for keyword, value in header.items():
         if keyword.startswith("BPXW"):
             log(f"{keyword}: {value}")
-    write_image(arguments.output, lowest, header, SOURCE=source)
+    if more:
+        n_unusable = np.count_nonzero(more[UNUSABLE])
+        add_cards(header, ("BPXNOUT", n_unusable, "pixels of no use in every exposure, left out"))
+    write_image(arguments.output, lowest, header, SOURCE=source, **more)

@@ -10,6 +10,8 @@ from badpix_selfcal.paths import SKIPPED, path_of, prefix_of
 from badpix_selfcal.program import parser
 from badpix_selfcal.tables import FLAGGED, read_association
 
+STAGES = ("minimum", "median", "threshold", "noise")  # whose files are linked; noise is not in all
+
 
 def flagged_association(association, stacks, folder, target, prefix=""):
     """
@@ -56,11 +58,9 @@ def seen_from(folder, path):
     return os.path.relpath(real, os.path.realpath(folder))
 
 
-def view(product, stack):
-    """List the files that belong to a product: its stack's and its flagged exposures."""
-    files = []
-    if stack != SKIPPED:
-        files = [path_of(stage, stack=stack) for stage in ("minimum", "median", "threshold")]
+def view(product, stack, stages):
+    """List the files that belong to a product: its stack's of `stages`, its flagged exposures."""
+    files = [] if stack == SKIPPED else [path_of(stage, stack=stack) for stage in stages]
     names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m)}
     return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
 
@@ -79,6 +79,7 @@ def options():
     options.add_argument(
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
     )
+    options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
     return options
 
 
@@ -91,7 +92,7 @@ def main(arguments):
     for product, stack in zip(association["products"], stacks, strict=True):
         folder = os.path.join(arguments.view, product["name"])
         os.makedirs(folder)
-        for file in view(product, stack):
+        for file in view(product, stack, STAGES if arguments.noise else STAGES[:3]):
             link = os.path.join(folder, os.path.basename(file))
             os.symlink(os.path.relpath(prefix + file, folder), link)
     flagged = flagged_association(

@@ -2,6 +2,7 @@
 
 import csv
 
+from badpix_selfcal.cautions import cautions
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.headers import read_primary
 from badpix_selfcal.parameters import PARAMETERS
@@ -19,6 +20,9 @@ COUNTS = {
     "n_edge": "BPXNEDGE",
     "n_run": "BPXNRUN",
     "n_line": "BPXNLINE",
+    "deviant_low": "BPXNDLO",
+    "deviant_high": "BPXNDHI",
+    "n_left_out": "BPXNOUT",
 }
 CARDS = {**COUNTS, **{p.name: p.card for p in PARAMETERS}, "version": "BPXVER"}
 LEADING = ("association", "product", "science", "stack", "status", "n_exposures")
@@ -74,7 +78,7 @@ def warnings_of(header):
             f"{header['BPXNLINE']} flagged pixels repeat at one wavelength on bright structure, "
             "maybe a spectral line; add dedicated backgrounds"
         )
-    return found
+    return found + cautions(header)
 
 
 def options():

@@ -1,6 +1,9 @@
 # The stages, in the order the data flow. Their parameters reach them through `params`, which
 # Snakemake compares with those of the last run; `code` stands for the program itself.
 
+used = parameters.effective(config)
+by_noise = config["threshold"] == "sigma"
+
 
 rule pedestal:
     """The planes of a stack, each less its residual pedestal."""
@@ -18,8 +21,11 @@ rule pedestal:
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
+        # Where zeros lie beyond the edge, all is as in the reference, which does not look at DQ.
+        unusable="--unusable" if used["edge_mode"] == "shrink" else "",
     shell:
-        "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output} {input:q}"
+        "selfcal pedestal --stack={wildcards.stack} {params.unusable} --log {log}"
+        " --output {output} {input:q}"
 
 
 rule minimum:
@@ -58,20 +64,20 @@ rule median:
         runtime=stack_runtime,
     params:
         code=code("stages/median"),
-        parameters=parameters.words("median", config),
+        parameters=parameters.words("median", used),
     shell:
         "selfcal median {params.parameters} --log {log} {input} {output}"
 
 
-rule threshold:
-    """The flags: pixels that differ most from the median."""
+rule noise:
+    """The noise that differences are judged by; in a run with threshold: sigma alone."""
     input:
         rules.minimum.output,
         rules.median.output,
     output:
-        path_of("threshold"),
+        path_of("noise"),
     log:
-        "logs/threshold/{stack}.log",
+        "logs/noise/{stack}.log",
     priority: 4
     conda:
         "../../envs/environment.yaml"
@@ -79,10 +85,32 @@ rule threshold:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("stages/threshold"),
-        parameters=parameters.words("threshold", config),
+        code=code("stages/noise"),
     shell:
-        "selfcal threshold {params.parameters} --log {log} {input} {output}"
+        "selfcal noise --log {log} {input} {output}"
+
+
+rule threshold:
+    """The flags: pixels that differ most from the median, or by more than their noise."""
+    input:
+        images=[rules.minimum.output[0], rules.median.output[0]],
+        noise=rules.noise.output if by_noise else [],
+    output:
+        path_of("threshold"),
+    log:
+        "logs/threshold/{stack}.log",
+    priority: 5
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("stages/threshold"),
+        parameters=parameters.words("threshold", used),
+        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
+    shell:
+        "selfcal threshold {params.parameters} {params.noise} --log {log} {input.images} {output}"
 
 
 rule write_back:
@@ -94,7 +122,7 @@ rule write_back:
         path_of("write_back"),
     log:
         "logs/write_back/{stack}/{exposure}.log",
-    priority: 5
+    priority: 6
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -115,7 +143,7 @@ rule skip:
         path_of("write_back", stack=SKIPPED),
     log:
         "logs/skip/{exposure}.log",
-    priority: 5
+    priority: 6
     conda:
         "../../envs/environment.yaml"
     resources:

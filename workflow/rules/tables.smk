@@ -35,14 +35,16 @@ rule associate:
         view=directory(path_of("view")),
     log:
         "logs/associate/{association}.log",
-    priority: 6
+    priority: 7
     conda:
         "../../envs/environment.yaml"
     params:
         code=code("tables/associate"),
         stacks=stacks,
+        noise="--noise" if by_noise else "",
     shell:
-        "selfcal associate --log {log} {input.association:q} {output} --stacks {params.stacks}"
+        "selfcal associate --log {log} {input.association:q} {output} {params.noise}"
+        " --stacks {params.stacks}"
 
 
 rule summary:

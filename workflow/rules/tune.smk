@@ -63,9 +63,10 @@ rule tune_pedestal:
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
+        unusable="--unusable" if "shrink" in {*settings["edge_mode"]} else "",
     shell:
-        "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
-        " --output {output} {input.exposures:q}"
+        "selfcal pedestal --stack={wildcards.stack} {params.unusable} --add {input.added}"
+        " --log {log} --output {output} {input.exposures:q}"
 
 
 use rule minimum as tune_minimum with:
@@ -89,10 +90,24 @@ use rule median as tune_median with:
         parameters=parameters.words("median", {**config, **setting}),
 
 
-use rule threshold as tune_threshold with:
+use rule noise as tune_noise with:
     input:
         rules.tune_minimum.output,
         rules.tune_median.output,
+    output:
+        f"{TUNED}/{medians.wildcard_pattern}/noise.fits",
+    log:
+        f"logs/tune_noise/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
+
+
+use rule threshold as tune_threshold with:
+    input:
+        images=[rules.tune_minimum.output[0], rules.tune_median.output[0]],
+        noise=branch(
+            evaluate("{threshold} == 'sigma'"),
+            then=rules.tune_noise.output[0],
+            otherwise=[],
+        ),
     output:
         f"{TUNED}/{flags.wildcard_pattern}/flags.fits",
     log:
@@ -100,6 +115,7 @@ use rule threshold as tune_threshold with:
     params:
         code=code("stages/threshold"),
         parameters=parameters.words("threshold", {**config, **setting}),
+        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
 
 
 rule score:
@@ -107,7 +123,7 @@ rule score:
         added=rules.inject.output,
         minimum=rules.tune_minimum.output,
         medians=[
-            f"{TUNED}/{pattern.rsplit('/', 2)[0]}/median.fits"
+            f"{TUNED}/{'/'.join(pattern.split('/')[:len(of_median)])}/median.fits"
             for pattern in flags.instance_patterns
         ],
         flags=[f"{TUNED}/{pattern}/flags.fits" for pattern in flags.instance_patterns],

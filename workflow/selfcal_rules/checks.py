@@ -73,7 +73,8 @@ def read_settings(path, schema):
     Returns
     -------
     settings : DataFrame or None
-        With the columns of `parameters.SETTING`; none where there are faults.
+        With the columns of `parameters.SETTING`, of which the table may lack those of
+        `parameters.SIGMA`; none where there are faults.
     faults : list of str
     """
     try:
@@ -81,16 +82,20 @@ def read_settings(path, schema):
     except (OSError, ValueError) as error:
         return None, [f"{path}: not a readable table ({error}); correct tune in the config"]
     wanted_columns = list(parameters.SETTING)
-    if sorted(table.columns) != sorted(wanted_columns) or not len(table):
+    needed = set(wanted_columns) - set(parameters.SIGMA)
+    if not needed <= {*table.columns} <= {*wanted_columns} or not len(table):
         wanted_text = ", ".join(wanted_columns)
         return None, [f"{path}: a table of {wanted_text} is needed; correct the columns"]
-    table = table[wanted_columns].drop_duplicates()
-    faults = [
-        f"{path}: row {i}: {fault}"
-        for i, row in enumerate(table.to_dict("records"), start=1)
-        for fault in config_faults(row, schema)
-    ]
-    return (None, faults) if faults else (table, faults)
+    defaults = {name: schema["properties"][name]["default"] for name in wanted_columns}
+    rows, faults = [], []
+    for i, row in enumerate(table.to_dict("records"), start=1):
+        # What a row leaves empty has its default, as has what plays no part with its threshold.
+        row = defaults | {name: value for name, value in row.items() if value == value}
+        complete(row, {"properties": {name: schema["properties"][name] for name in row}})
+        found = config_faults(row, schema)
+        faults += [f"{path}: row {i}: {fault}" for fault in found]
+        rows.append(row if found else defaults | parameters.effective(row))
+    return (None, faults) if faults else (pd.DataFrame(rows).drop_duplicates(), faults)
 
 
 def wanted(rule):
@@ -110,6 +115,8 @@ def wanted(rule):
         text = "an odd number"
     if "maximum" in rule:
         return f"{text} from {rule['minimum']} to {rule['maximum']}"
+    if "exclusiveMinimum" in rule:
+        return f"{text} above {rule['exclusiveMinimum']}"
     if "minimum" in rule:
         return f"{text}, {rule['minimum']} or more"
     return text

@@ -12,7 +12,7 @@ import psutil
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 
-STAGES = ("pedestal", "minimum", "median", "threshold")  # of a stack, in their order
+STAGES = ("pedestal", "minimum", "median", "noise", "threshold")  # of a stack, in their order
 RECORD = Path(".snakemake/badpix_selfcal_run.json")
 
 
