@@ -118,12 +118,17 @@ def flag(folder, exposures, outputs, **parameters):
     def of(*keys):
         return [word for key in keys if key in chosen for word in chosen[key]]
 
-    f = {n: os.path.join(folder, f"{n}.fits") for n in ("pedestal", "minimum", "median", "flags")}
-    program("pedestal", *exposures, "--output", f["pedestal"])
+    names = ("pedestal", "minimum", "median", "noise", "flags")
+    f = {n: os.path.join(folder, f"{n}.fits") for n in names}
+    unusable = ["--unusable"] if parameters.get("edge_mode") == "shrink" else []
+    program("pedestal", *exposures, "--output", f["pedestal"], *unusable)
     program("minimum", f["pedestal"], f["minimum"])
     median = of("kernel_size", "edge_mode", "dispersion_axis")
     program("median", f["minimum"], f["median"], *median)
-    threshold = of("flagfrac_lower", "flagfrac_upper")
+    threshold = of("flagfrac_lower", "flagfrac_upper", "threshold", "nsigma_lower", "nsigma_upper")
+    if parameters.get("threshold") == "sigma":
+        program("noise", f["minimum"], f["median"], f["noise"])
+        threshold += ["--noise", f["noise"]]
     program("threshold", f["minimum"], f["median"], f["flags"], *threshold)
     for exposure, output in outputs.items():
         program("write_back", exposure, f["flags"], output)

@@ -60,12 +60,39 @@ def test_nothing_runs_when_nothing_changed(done):
         ("flagfrac_upper", 0.01, "threshold"),
         ("flagfrac_lower", 0.01, "threshold"),
         ("kernel_size", 5, "median"),
-        ("edge_mode", "shrink", "median"),
+        ("edge_mode", "shrink", "pedestal"),  # which pixels are of no use is looked up then
         ("dispersion_axis", 2, "median"),
     ],
 )
 def test_a_parameter(done, key, value, first):
     assert done.jobs(config=[f"{key}={value}"]) == {**from_stage(first), "provenance": 1}
+
+
+def test_a_parameter_of_the_other_threshold(done):
+    assert done.jobs(config=["nsigma_upper=4"]) == {"provenance": 1}
+
+
+def test_threshold_sigma_and_what_matters_to_it(done):
+    sigma = "threshold=sigma"
+    # All associations, as their links have a noise.fits more.
+    everything = {**from_stage("pedestal"), "noise": 1, "associate": 3, "provenance": 1}
+    assert done.jobs(config=[sigma]) == everything
+    done.run("--quiet", "all", config=[sigma])
+    assert done.jobs(config=[sigma]) == {}
+    for other in ("flagfrac_upper=0.01", "edge_mode=shrink"):
+        assert done.jobs(config=[sigma, other]) == {"provenance": 1}
+    for own in ("nsigma_upper=4", "nsigma_lower=4"):
+        jobs = done.jobs(config=[sigma, own])
+        assert jobs == {**from_stage("threshold"), "provenance": 1}
+    jobs = done.jobs(config=[sigma, "kernel_size=5"])
+    assert jobs == {**from_stage("median"), "noise": 1, "provenance": 1}
+    next(done.path("results/stacks").glob("*/noise.fits")).unlink()
+    jobs = done.jobs(config=[sigma])
+    assert jobs["noise"] == jobs["threshold"] == 1
+    # As by default without a noise.fits, although that of before is still there.
+    back = done.jobs()
+    assert "noise" not in back
+    assert back["threshold"] == back["pedestal"] == 1
 
 
 def test_force_single_reaches_what_was_skipped(done):
