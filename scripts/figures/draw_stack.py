@@ -1,16 +1,19 @@
 """Draw what was flagged in a stack and why, and write the numbers beside the figures."""
 
 import os
+import warnings
 
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from badpix_selfcal.deviants import chances
 from badpix_selfcal.doubts import LONG, line_like, run_lengths
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.flags import HIGH, LOW, difference
 from badpix_selfcal.images import read_image
+from badpix_selfcal.parameters import of_stage
 from badpix_selfcal.program import log, parser
 from badpix_selfcal.running_median import box_sum
 from badpix_selfcal.tables import write_table
@@ -25,9 +28,13 @@ HALF_CUT = 40  # pixels to either side
 
 
 class Stack:
-    """The files of a stack: minimum, median, flags [ny, nx], whose minimum it is, the header."""
+    """
+    The files of a stack: minimum, median, flags [ny, nx], whose minimum it is, the header.
 
-    def __init__(self, minimum, median, flags):
+    What was compared with the limits is the excess: the difference itself, or in units of the noise.
+    """
+
+    def __init__(self, minimum, median, flags, noise=None):
         self.minimum, _ = read_image(minimum)
         self.source, _ = read_image(minimum, "SOURCE")
         self.median, _ = read_image(median)
@@ -36,13 +43,31 @@ class Stack:
         self.name = self.header["BPXSTACK"]
         self.unit = self.header.get("BUNIT", "unknown unit")
         self.axis = self.header.get("BPXAXIS") or None
-        self.low, self.high = (self.header.get(f"BPXTH{end}", np.nan) for end in ("LO", "HI"))
+        cards, scale = "BPXTH", 1
+        self.excess, self.excess_name = self.difference, f"minimum - median [{self.unit}]"
+        if noise:
+            cards, (scale, _) = "BPXNS", read_image(noise)
+            self.excess, self.excess_name = self.difference / scale, "(minimum - median) / noise"
+        low, high = (self.header.get(f"{cards}{end}", np.nan) for end in ("LO", "HI"))
+        self.low, self.high = (-low if noise else low), high
+        self.band = [np.broadcast_to(n * scale, self.flags.shape) for n in (self.low, self.high)]
 
     @property
     def along(self):
-        """The images [along, across] the dispersion: minimum, median, difference, flags."""
-        images = self.minimum, self.median, self.difference, self.flags
+        """The images [along, across] the dispersion: minimum, median, excess, flags, the band."""
+        images = self.minimum, self.median, self.excess, self.flags, *self.band
         return images if self.axis == 2 else tuple(image.T for image in images)
+
+    @property
+    def deviants(self):
+        """Say how many pixels deviate, and how many are flagged."""
+        parts = [
+            f"about {self.header[f'BPXND{end}']:,} {name} deviants, "
+            f"{self.header[f'BPXN{end}']:,} flagged"
+            for end, name in (("HI", "high"), ("LO", "low"))
+            if f"BPXND{end}" in self.header
+        ]
+        return "; ".join(parts) or "how many pixels deviate is unknown, as is the dispersion axis"
 
     def exposures(self):
         """List the exposures: name, pedestal, share of the minimum, warning."""
@@ -127,27 +152,27 @@ def draw_stages(figure, stack):
         axes.set_title(name)
     figure.colorbar(left, ax=panels[:2], label=f"[{stack.unit}]", extend="both", shrink=0.8)
     most = np.nanmax(np.abs([stack.low, stack.high, 1e-30]))
-    right = show(panels[2], stack.difference, (-most, most), "PuOr_r")
+    right = show(panels[2], stack.excess, (-most, most), "PuOr_r")
     panels[2].set_title("difference, to the farther threshold")
-    label = f"minimum - median [{stack.unit}]"
-    figure.colorbar(right, ax=panels[2], label=label, extend="both", shrink=0.8)
+    figure.colorbar(right, ax=panels[2], label=stack.excess_name, extend="both", shrink=0.8)
 
 
 def draw_histogram(figure, stack):
-    """Draw the histogram of the difference, with both thresholds and the flagged tails."""
+    """Draw the histogram of the excess, with both thresholds and the flagged tails."""
     near, far = figure.subplots(1, 2)
-    valid = stack.difference[np.isfinite(stack.difference)]
+    valid = stack.excess[np.isfinite(stack.excess)]
+    unit = "times the noise" if "noise" in stack.excess_name else stack.unit
     close = 3 * np.nanmax(np.abs([stack.low, stack.high, 1e-30]))
     for axes, reach in ((near, close), (far, max(close, *np.abs(stretch(valid, 0.02, 99.98))))):
         bins = np.linspace(-reach, reach, 161)
         axes.hist(np.clip(valid, -reach, reach), bins, color="0.6", label="all valid pixels")
         for value, (name, colour, _) in STYLES.items():
-            tail = np.clip(stack.difference[stack.flags == value], -reach, reach)
+            tail = np.clip(stack.excess[stack.flags == value], -reach, reach)
             threshold = stack.low if value == LOW else stack.high
             axes.hist(tail, bins, color=colour, label=f"flagged {name}: {tail.size} pixels")
-            label = f"{name} threshold {threshold:.4g} {stack.unit}"
+            label = f"{name} threshold {threshold:.4g} {unit}"
             axes.axvline(threshold, color=colour, ls="--", label=label)
-        axes.set(xlabel=f"minimum - median [{stack.unit}]", ylabel="pixels per bin")
+        axes.set(xlabel=stack.excess_name, ylabel="pixels per bin")
         axes.set_yscale("symlog", linthresh=1)  # a bin may be empty, as may be all
     near.set_title("near the thresholds; the outermost bins hold what lies beyond")
     far.set_title("all")
@@ -156,13 +181,13 @@ def draw_histogram(figure, stack):
 
 def draw_cuts(figure, stack):
     """Draw cuts along the dispersion axis through strong and weak flagged pixels."""
-    minimum, median, difference, flags = stack.along
+    minimum, median, excess, flags, low, high = stack.along
     name, other = ("y", "x") if stack.axis == 2 else ("x", "y")
     panels = figure.subplots(CUTS // 2, 2, squeeze=False).ravel()
     strongest, weakest = [], []
     for value in (HIGH, LOW):
         places = np.argwhere(flags == value)
-        order = np.argsort(np.abs(difference[flags == value]))
+        order = np.argsort(np.abs(excess[flags == value]))
         if len(order):
             strongest.append((value, *places[order[int(0.9 * len(order))]]))
             weakest.append((value, *places[order[0]]))
@@ -172,9 +197,8 @@ def draw_cuts(figure, stack):
         part = slice(max(0, along - HALF_CUT), along + HALF_CUT + 1)
         places = np.arange(len(flags))[part]
         middle = median[part, across]
-        axes.fill_between(
-            places, middle + stack.low, middle + stack.high, color="0.85", label="not flagged"
-        )
+        band = middle + low[part, across], middle + high[part, across]
+        axes.fill_between(places, *band, color="0.85", label="not flagged")
         axes.plot(places, minimum[part, across], ".-", color="0.3", lw=0.7, label="minimum")
         axes.plot(places, middle, color=GREEN, label="median")
         for flag, (style, colour, marker) in STYLES.items():
@@ -215,7 +239,10 @@ def draw_places(figure, stack):
     rows.legend()
     # The gaps between slices are the fainter half of each line across the dispersion.
     names = ["faint half:\ngaps, sky", "bright half:\nslices, source"]
-    faint = stack.median < np.nanmedian(stack.median, axis=2 - (stack.axis or 2), keepdims=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # lines of reference pixels alone
+        half = np.nanmedian(stack.median, axis=2 - (stack.axis or 2), keepdims=True)
+    faint = stack.median < half
     for i, (value, (name, colour, _)) in enumerate(STYLES.items()):
         here = stack.flags == value
         counts = [np.count_nonzero(here & faint), np.count_nonzero(here & ~faint)]
@@ -225,7 +252,10 @@ def draw_places(figure, stack):
 
 
 def draw_fractions(figure, stack):
-    """Draw how many pixels other fractions would flag, and at which threshold."""
+    """Draw how many pixels other fractions, or other numbers of sigma, would flag."""
+    if stack.excess is not stack.difference:
+        draw_nsigmas(figure, stack)
+        return
     count, threshold = figure.subplots(1, 2, sharex=True)
     valid = np.sort(stack.difference[~np.isnan(stack.difference)])
     fractions = np.geomspace(1e-5, 0.02, 60)
@@ -255,6 +285,30 @@ def draw_fractions(figure, stack):
         threshold.set_yscale("log")
     if valid.size:
         count.legend()
+    figure.supxlabel(stack.deviants, fontsize="small")
+
+
+def draw_nsigmas(figure, stack):
+    """Draw how many pixels other numbers of sigma would flag, and what noise alone would."""
+    axes = figure.subplots()
+    valid = np.sort(stack.excess[~np.isnan(stack.excess)])
+    nsigma = np.linspace(3, 15, 61)
+    chance = np.array([chances(n, stack.header["BPXNEXP"]) for n in nsigma]) * valid.size
+    for value, (name, colour, _) in STYLES.items():
+        counts = (
+            np.searchsorted(valid, -nsigma)
+            if value == LOW
+            else valid.size - np.searchsorted(valid, nsigma, "right")
+        )
+        style = {"color": colour, "ls": "-" if value == HIGH else "--"}
+        axes.plot(nsigma, counts, **style, label=f"{name}, from noise alone dotted")
+        axes.plot(nsigma, chance[:, 0 if value == LOW else 1], color=colour, ls=":")
+        axes.axvline(abs(stack.low if value == LOW else stack.high), lw=1, **style)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set(xlabel="nsigma", ylabel="pixels that it flags", ylim=(0, None),
+             title=f"the vertical lines are what was chosen; {stack.deviants}")  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend()
 
 
 def draw_sources(figure, stack):
@@ -307,7 +361,7 @@ def draw_runs(figure, stack):
     n = found[found >= LONG].sum()
     lengths.set_title(f"{n} pixels in runs of {LONG} or more (orange)")
     show(lines, stack.minimum, stretch(stack.minimum))
-    y, x = line_like(stack.flags == HIGH, stack.difference, stack.high, stack.axis)
+    y, x = line_like(stack.flags == HIGH, stack.difference, stack.band[1], stack.axis)
     lines.plot(x, y, "s", ms=4, mew=0.8, mfc="none", color="#D55E00")
     ny, nx = stack.minimum.shape
     lines.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
@@ -329,6 +383,9 @@ FIGURES = {
 VECTORS = ("histogram", "cuts", "places", "fractions")  # as SVG, too: lines, and no image
 
 
+PLAYING = {p.name: p.card for p in of_stage("threshold")}
+
+
 def numbers(stack):
     """List what the captions say: name and value."""
     header = stack.header
@@ -337,10 +394,11 @@ def numbers(stack):
         ("kernel_size", header["BPXKERN"]),
         ("edge_mode", header["BPXEDGE"]),
         ("dispersion axis", stack.axis or "both"),
-        ("flagfrac_lower", header["BPXFRLO"]),
-        ("flagfrac_upper", header["BPXFRHI"]),
-        (f"low threshold [{stack.unit}]", f"{stack.low:.5g}"),
-        (f"high threshold [{stack.unit}]", f"{stack.high:.5g}"),
+        *((name, header[card]) for name, card in PLAYING.items() if card in header),
+        (f"low threshold [{stack.unit}]", f"{header.get('BPXTHLO', np.nan):.5g}"),
+        (f"high threshold [{stack.unit}]", f"{header.get('BPXTHHI', np.nan):.5g}"),
+        ("deviants low, about", header.get("BPXNDLO", "unknown")),
+        ("deviants high, about", header.get("BPXNDHI", "unknown")),
         ("flagged low", header["BPXNLO"]),
         ("flagged high", header["BPXNHI"]),
         ("of them at the edge", header["BPXNEDGE"]),
@@ -356,12 +414,13 @@ def options():
     options.add_argument("median", help="median.fits")
     options.add_argument("flags", help="flags.fits")
     options.add_argument("folder", help="where to write the figures")
+    options.add_argument("--noise", metavar="FILE", help="noise.fits, where threshold is sigma")
     return options
 
 
 def main(arguments):
     """Write the figures, as PNG and some as SVG, and ``numbers.csv``."""
-    stack = Stack(arguments.minimum, arguments.median, arguments.flags)
+    stack = Stack(arguments.minimum, arguments.median, arguments.flags, arguments.noise)
     for name, (draw, size) in FIGURES.items():
         figure = Figure(figsize=size, dpi=100, layout="constrained")
         draw(figure, stack)

@@ -9,7 +9,8 @@ from badpix_selfcal.tables import write_table
 
 PRODUCTS = (
     *("product", "stack", "status", "science", "background", "selfcal", "other", "flagged", "high"),
-    *("low", "new", "already DO_NOT_USE", "at the edge", "in runs", "line-like", "association"),
+    *("low", "new", "already DO_NOT_USE", "at the edge", "in runs", "line-like"),
+    *("deviants high", "deviants low", "association"),
 )
 COUNTED = ("science", "background", "selfcal")
 
@@ -44,7 +45,7 @@ def product_row(row, counts):
         *(row[key] for key in ("product", "stack", "status")),
         *(counts.get(role, 0) for role in (*COUNTED, "other")),
         *((low + high, high, low, new, low + high - new) if complete else [""] * 5),
-        *(row[key] for key in ("n_edge", "n_run", "n_line", "association")),
+        *(row[key] for key in ("n_edge", "n_run", "n_line", "deviant_high", "deviant_low", "association")),
     )
 
 
@@ -76,7 +77,10 @@ def page(summary, warnings, recall):
         "Each stack's figures are under *Results* on the left. Of the flagged pixels of a product, "
         "*new* ones were not DO_NOT_USE before; *at the edge* are those within half a kernel of "
         "the ends, *in runs* those of three or more in a row along the dispersion, *line-like* "
-        "those that may be of a spectral line.",
+        "those that may be of a spectral line. *Deviants* are about how many pixels differ from "
+        "their median by more than five times their noise, less those that noise alone would give: "
+        "where far fewer are flagged, flagfrac is too small for this detector, where far more, too "
+        "large.",
         "",
     ]
     tables = [("Warnings", "warnings.csv")] if warnings else []

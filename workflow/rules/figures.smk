@@ -30,9 +30,12 @@ rule figures:
 rule draw_stack:
     """The figures of a stack."""
     input:
-        rules.minimum.output,
-        rules.median.output,
-        rules.threshold.output,
+        images=[
+            rules.minimum.output[0],
+            rules.median.output[0],
+            rules.threshold.output[0],
+        ],
+        noise=rules.noise.output[0] if by_noise else [],
     output:
         [
             report(
@@ -55,8 +58,9 @@ rule draw_stack:
     params:
         code=code("figures/draw_stack"),
         folder=subpath(output.numbers, parent=True),
+        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
     shell:
-        "selfcal draw_stack --log {log} {input} {params.folder}"
+        "selfcal draw_stack --log {log} {params.noise} {input.images} {params.folder}"
 
 
 # The first page of the report.
