@@ -19,6 +19,7 @@ RESULTS = {
     "overview": "results/report/overview.rst",
     "recall": "results/report/recall.csv",
     "tune": "results/tune/{stack}",
+    "mask": "results/mask",
 }
 # The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
 SKIPPED = "skipped"

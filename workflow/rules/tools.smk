@@ -1,4 +1,4 @@
-# What is asked for by name, and is not part of a run: snakemake plan, prune, prune_delete
+# What is asked for by name, and is not part of a run: snakemake plan, prune, prune_delete, mask
 
 
 localrules:
@@ -44,3 +44,29 @@ use rule prune as prune_delete with:
         planned=hand_over("members", rows),
         prefix=PREFIX,
         delete="--delete",
+
+
+rule mask:
+    """A MASK reference file of each detector, from the flags of all its stacks."""
+    input:
+        collect(rules.minimum.output, stack=exposures_of_stack.index),
+        collect(rules.median.output, stack=exposures_of_stack.index),
+        collect(rules.threshold.output, stack=exposures_of_stack.index),
+        rules.members.output,
+    output:
+        directory(path_of("mask")),
+    log:
+        "logs/mask.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=all_runtime,
+    params:
+        code=code("tools/mask"),
+        folders=[".", *config["mask_folders"]],
+        share=config["mask_share"],
+        merge=config["mask_merge"],
+    shell:
+        "selfcal mask --log {log} --share {params.share} {output} {params.folders:q}"
+        " --merge {params.merge:q}"

@@ -109,6 +109,7 @@ def wanted(rule):
         "integer": "a whole number",
         "boolean": "true or false",
         "string": "a path",
+        "array": "a list of paths",
     }
     text = words[rule["type"]]
     if "not" in rule:
@@ -116,7 +117,8 @@ def wanted(rule):
     if "maximum" in rule:
         return f"{text} from {rule['minimum']} to {rule['maximum']}"
     if "exclusiveMinimum" in rule:
-        return f"{text} above {rule['exclusiveMinimum']}"
+        most = f", at most {rule['maximum']}" if "maximum" in rule else ""
+        return f"{text} above {rule['exclusiveMinimum']}{most}"
     if "minimum" in rule:
         return f"{text}, {rule['minimum']} or more"
     return text
