@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help run report pictures test lint oldest bench bench-quick clean
+.PHONY: help run report pictures test lint oldest bench bench-quick evidence clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: .venv/test  ## measure speed and memory against jwst: half an hour
 
 bench-quick: .venv/test  ## a little of it: a few minutes
 	PYTHONPATH=scripts .venv/bin/python bench/run.py --quick
+
+evidence: .venv/test  ## what each way to flag finds, into docs/evidence.md: some minutes
+	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
 
 clean:  ## remove the demo's exposures and all results
 	rm -rf report.html results logs demo/exposures .snakemake

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
 from badpix_selfcal.detectors import DETECTORS
 from badpix_selfcal.flags import HIGH, LOW, difference
 from badpix_selfcal.noise import ACROSS, SIGMA, noise
 from badpix_selfcal.running_median import running_median
 from demo.simulate import EXPOSURE_TIME, GAIN, READ_NOISE, cosmic_rays, scene
-from matplotlib.figure import Figure
-from scipy import stats
 from stages.threshold import flag_beyond_noise, flag_outliers
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -39,28 +40,29 @@ WAYS = {
     "0.005": ("edge_mode zero, flagfrac 0.005", "#CC79A7"),
     "sigma": ("threshold sigma, nsigma_lower 7, nsigma_upper 5", "#D55E00"),
 }
-# Peak of the source's continuum in DN/s, and its width as of `scene`; bad: fraction of the pixels that
-# are steadily warm, half of it low, a tenth telegraph; blotches: clumps; missing: fraction that is NaN;
-# rays: residuals of cosmic rays in an exposure.
+# source, width: peak of its continuum in DN/s, as of `scene`; bad: fraction of the pixels that are
+# warm, half as many are low; missing: fraction that is NaN; rays: those left in an exposure.
 Setup = namedtuple("Setup", "group name detector science background source width bad missing rays")
 POINT, EXTENDED = (0.25, 0.3), (1.5, 2.0)
+SHORT, LONG = "MIRIFUSHORT", "MIRIFULONG"
+LIT, BARE = "extended, background", "point, no background"
 SETUPS = [
-    Setup("short", "4 dithers, 2 backgrounds", "MIRIFUSHORT", 4, 2, 5, POINT, 0.001, 0.015, 150),
-    Setup("short", "4 and 4, bright", "MIRIFUSHORT", 4, 4, 50, POINT, 0.0002, 0.02, 150),
-    Setup("short", "24 and 12", "MIRIFUSHORT", 24, 12, 5, POINT, 0.01, 0.03, 300),
-    Setup("long", "2 dithers, 1 background", "MIRIFULONG", 2, 1, 20, POINT, 0.0002, 0.01, 80),
-    Setup("long", "4 and 4, bright", "MIRIFULONG", 4, 4, 50, POINT, 0.005, 0.02, 150),
-    Setup("long", "8 and 4", "MIRIFULONG", 8, 4, 5, POINT, 0.01, 0.03, 300),
+    Setup("short", "4 dithers, 2 backgrounds", SHORT, 4, 2, 5, POINT, 0.001, 0.015, 150),
+    Setup("short", "4 and 4, bright", SHORT, 4, 4, 50, POINT, 0.0002, 0.02, 150),
+    Setup("short", "24 and 12", SHORT, 24, 12, 5, POINT, 0.01, 0.03, 300),
+    Setup("long", "2 dithers, 1 background", LONG, 2, 1, 20, POINT, 0.0002, 0.01, 80),
+    Setup("long", "4 and 4, bright", LONG, 4, 4, 50, POINT, 0.005, 0.02, 150),
+    Setup("long", "8 and 4", LONG, 8, 4, 5, POINT, 0.01, 0.03, 300),
     Setup("NIRSpec", "2 nods", "NRS1", 2, 0, 2, POINT, 0.001, 0.015, 150),
     Setup("NIRSpec", "4 and 4", "NRS1", 4, 4, 5, POINT, 0.005, 0.01, 150),
-    Setup("extended", "short, 4 dithers", "MIRIFUSHORT", 4, 0, 5, EXTENDED, 0.001, 0.015, 150),
-    Setup("extended", "long, 8 dithers", "MIRIFULONG", 8, 0, 3, EXTENDED, 0.002, 0.02, 150),
-    Setup("extended, background", "short, 4 and 4", "MIRIFUSHORT", 4, 4, 5, EXTENDED, 0.001, 0.015, 150),
-    Setup("extended, background", "long, 4 and 2", "MIRIFULONG", 4, 2, 20, EXTENDED, 0.005, 0.03, 150),
-    Setup("point, no background", "short, 4 dithers", "MIRIFUSHORT", 4, 0, 5, POINT, 0.001, 0.015, 150),
-    Setup("point, no background", "short, 2 dithers", "MIRIFUSHORT", 2, 0, 5, POINT, 0.002, 0.01, 80),
-    Setup("point, no background", "long, 4 dithers", "MIRIFULONG", 4, 0, 5, POINT, 0.001, 0.015, 150),
-    Setup("point, no background", "NIRSpec, 4 dithers, bright", "NRS1", 4, 0, 20, POINT, 0.0002, 0.02, 300),
+    Setup("extended", "short, 4 dithers", SHORT, 4, 0, 5, EXTENDED, 0.001, 0.015, 150),
+    Setup("extended", "long, 8 dithers", LONG, 8, 0, 3, EXTENDED, 0.002, 0.02, 150),
+    Setup(LIT, "short, 4 and 4", SHORT, 4, 4, 5, EXTENDED, 0.001, 0.015, 150),
+    Setup(LIT, "long, 4 and 2", LONG, 4, 2, 20, EXTENDED, 0.005, 0.03, 150),
+    Setup(BARE, "short, 4 dithers", SHORT, 4, 0, 5, POINT, 0.001, 0.015, 150),
+    Setup(BARE, "short, 2 dithers", SHORT, 2, 0, 5, POINT, 0.002, 0.01, 80),
+    Setup(BARE, "long, 4 dithers", LONG, 4, 0, 5, POINT, 0.001, 0.015, 150),
+    Setup(BARE, "NIRSpec, 4 dithers, bright", "NRS1", 4, 0, 20, POINT, 0.0002, 0.02, 300),
 ]  # fmt: skip
 Stack = namedtuple("Stack", "minimum axis sigma light unusable steady low telegraph blotch")
 
@@ -109,8 +111,8 @@ def simulate(setup, seed):
     Returns
     -------
     stack : Stack
-        Of images [ny, nx]: the minimum, what it would be of light alone, the true noise sigma, pixels
-        of no use, and the kinds of bad pixels as of `bad_pixels`.
+        Of images [ny, nx]: the minimum, what it would be of light alone, the true noise sigma,
+        pixels of no use, and the kinds of bad pixels as of `bad_pixels`.
     """
     detector = DETECTORS[setup.detector]
     rng = np.random.default_rng([12, detector.seed, seed, SETUPS.index(setup)])
@@ -254,7 +256,7 @@ def table(rows, keys):
 
 
 def draw_recall(rows, path):
-    """Draw recall by strength, a panel for each group, with 95 % intervals of all seeds together."""
+    """Draw recall by strength, a panel for each group, with 95 % intervals of all seeds."""
     groups = rows["group"].unique()
     figure = Figure(figsize=(13, 7), dpi=100, layout="constrained")
     panels = figure.subplots(2, -(-len(groups) // 2), sharex=True, sharey=True).ravel()
@@ -314,10 +316,12 @@ def main():
         print(table(rows, ["group", "way"]))
         return
     rows.to_csv(DOCS / "evidence.csv", index=False)
-    text = f"{table(rows, ['group', 'way'])}\n\n{table(rows[rows['way'] == 'sigma'], ['group', 'setup'])}\n"
+    tables = table(rows, ["group", "way"]), table(rows[rows["way"] == "sigma"], ["group", "setup"])
     page = DOCS / "evidence.md"
     before, rest = page.read_text().split("<!-- make evidence -->\n")
-    page.write_text(f"{before}<!-- make evidence -->\n{text}<!-- end -->\n{rest.split('<!-- end -->' + chr(10))[1]}")
+    _, after = rest.split("<!-- end -->\n")
+    text = "\n\n".join(tables)
+    page.write_text(f"{before}<!-- make evidence -->\n{text}\n<!-- end -->\n{after}")
     draw_recall(rows, DOCS / "evidence_recall.png")
     draw_cost(rows, DOCS / "evidence_cost.png")
 

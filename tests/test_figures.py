@@ -12,7 +12,9 @@ from conftest import ROOT, Workflow, flag, planes_of, program, write_association
 from matplotlib.image import imread
 
 from badpix_selfcal.injection import STRENGTHS
+from badpix_selfcal.parameters import SETTING
 from demo.recall import rows_of
+from figures.draw_stack import Stack
 from figures.overview import warning_rows
 from tune.draw_tune import by_setting, by_strength
 from tune.inject import injection, noise
@@ -135,6 +137,27 @@ def test_figures_of_what_is_out_of_the_ordinary(tmp_path, case):
     assert all(is_picture(tmp_path / "figures" / f"{name}.png") for name in FIGURES)
 
 
+def test_figures_in_units_of_the_noise(tmp_path):
+    exposures = [write_exposure(tmp_path / f"e{i}_nrs1_rate.fits", seed=i) for i in range(2)]
+    parameters = {"edge_mode": "shrink", "threshold": "sigma"}
+    files = flag(tmp_path, exposures, {}, **parameters)
+    stages = [files[name] for name in ("minimum", "median", "flags")]
+    done = program("draw_stack", *stages, tmp_path / "figures", "--noise", files["noise"])
+    assert done.stderr == ""
+    assert all(is_picture(tmp_path / "figures" / f"{name}.png") for name in FIGURES)
+    assert "(minimum - median) / noise" in (tmp_path / "figures/histogram.svg").read_text()
+    with open(tmp_path / "figures/numbers.csv", newline="") as file:
+        numbers = dict(csv.reader(file))
+    assert (numbers["threshold"], float(numbers["nsigma_lower"])) == ("sigma", 7)
+    assert "flagfrac_lower" not in numbers
+    stack = Stack(*stages, files["noise"])
+    noise = fits.getdata(files["noise"])
+    low, high = stack.band
+    assert np.array_equal(high, 5 * noise, equal_nan=True)
+    assert np.array_equal(low, -7 * noise, equal_nan=True)
+    assert np.array_equal(stack.excess > stack.high, stack.flags == 2)
+
+
 def test_a_plain_run_imports_no_matplotlib(nods):
     command = [sys.executable, "-X", "importtime", "-m", "snakemake", "--cores", "2", "--quiet"]
     command += ["all", "--snakefile", ROOT / "Snakefile", "--config", "associations=asn/*.json"]
@@ -219,9 +242,9 @@ def test_error_bars_are_of_the_injections():
     rows = []
     for i, found in enumerate((2, 4, 6)):
         for strength, n in ((2, 0), (10, found)):
-            rows.append((15, "zero", 0.001, 0.001, "high", strength, 10, n, 5, i))
-    columns = ("kernel_size", "edge_mode", "flagfrac_lower", "flagfrac_upper", "kind", "strength",
-               "injected", "found", "others", "injection")  # fmt: skip
+            setting = (15, "zero", "fraction", 0.001, 0.001, 7.0, 5.0)
+            rows.append((*setting, "high", strength, 10, n, 5, i))
+    columns = (*SETTING, "kind", "strength", "injected", "found", "others", "injection")
     table = by_strength(pd.DataFrame(rows, columns=columns))
     strong = table.set_index("strength").loc[10]
     assert strong["recall"] == pytest.approx(0.4)
@@ -234,15 +257,16 @@ def test_error_bars_are_of_the_injections():
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
-    """A run of the tuning on two nods, with three settings of which two share a median."""
+    """A run of the tuning on two nods, with four settings, of which two and two share a median."""
     workflow = Workflow(tmp_path_factory.mktemp("tuned"))
     for i in range(2):
         write_exposure(workflow.path("asn", f"e{i}_nrs1_rate.fits"), seed=i)
     nods = [("e0_nrs1_rate.fits", "science"), ("e1_nrs1_rate.fits", "background")]
     write_association(workflow.path("asn/x_asn.json"), ("p", nods))
     workflow.path("grid.csv").write_text(
-        "kernel_size,edge_mode,flagfrac_lower,flagfrac_upper\n"
-        "15,zero,0.01,0.01\n15,zero,0.02,0.02\n7,shrink,0.01,0.01\n"
+        "kernel_size,edge_mode,threshold,flagfrac_lower,flagfrac_upper,nsigma_upper\n"
+        "15,zero,fraction,0.01,0.01,\n15,zero,fraction,0.02,0.02,\n"
+        "7,shrink,fraction,0.01,0.01,\n7,zero,sigma,,,6\n"  # whose windows shrink, too
     )
     jobs = workflow.jobs("--", "tune", config=["tune=grid.csv"])
     workflow.run("--quiet", "all", "--", "tune", config=["tune=grid.csv"])
@@ -252,11 +276,11 @@ def tuned(tmp_path_factory):
 def test_tuning_shares_what_settings_have_in_common(tuned):
     workflow, jobs = tuned
     own = {"inject": 5, "tune_pedestal": 5, "tune_minimum": 5, "tune_median": 10,
-           "tune_threshold": 15, "score": 5, "draw_tune": 1}  # fmt: skip
+           "tune_noise": 5, "tune_threshold": 20, "score": 5, "draw_tune": 1}  # fmt: skip
     assert {rule: n for rule, n in jobs.items() if rule in own} == own
     assert jobs["threshold"] == 1
     grid = workflow.path("grid.csv")
-    more = grid.read_text() + "15,zero,0.03,0.03\n"
+    more = grid.read_text() + "15,zero,,0.03,0.03,\n"
     workflow.path("more.csv").write_text(more)
     again = workflow.jobs("--", "tune", config=["tune=more.csv"])
     assert again == {"tune_threshold": 5, "score": 5, "draw_tune": 1, "tune": 1}
@@ -268,7 +292,7 @@ def test_tuning_says_what_is_found(tuned):
     for name in ("recall_high", "recall_low", "cost"):
         assert is_picture(folder / f"{name}.png")
     recall = pd.read_csv(folder / "recall.csv")
-    assert len(recall) == 3 * 2 * len(STRENGTHS)
+    assert len(recall) == 4 * 2 * len(STRENGTHS)
     strong, weak = (recall[recall["strength"] == s]["recall"].mean() for s in (40, 2))
     assert strong > weak + 0.3
     settings = pd.read_csv(folder / "settings.csv").set_index("flagfrac_upper")
@@ -290,7 +314,11 @@ def test_tuning_flags_as_the_stages_do(tuned, tmp_path):
     parameters = {"kernel_size": 7, "edge_mode": "shrink"}
     parameters |= {"flagfrac_lower": 0.01, "flagfrac_upper": 0.01}
     files = flag(tmp_path, copies, {}, **parameters)
-    (tuned_flags,) = folder.glob("2/kernel_size~7/edge_mode~shrink/*/*/*/*/*/flags.fits")
+    folder = folder / "2/kernel_size~7/edge_mode~shrink"
+    (tuned_flags,) = folder.glob("threshold~fraction/*/*/*/*/flags.fits")
+    assert np.array_equal(fits.getdata(files["flags"]), fits.getdata(tuned_flags))
+    files = flag(tmp_path, copies, {}, **parameters, threshold="sigma", nsigma_upper=6)
+    (tuned_flags,) = folder.glob("threshold~sigma/*/*/*/*/flags.fits")
     assert np.array_equal(fits.getdata(files["flags"]), fits.getdata(tuned_flags))
 
 

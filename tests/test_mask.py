@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from conftest import program, write_association, write_exposure
+from conftest import Workflow, program, write_association, write_exposure
 from jwst.dq_init import DQInitStep
 from stdatamodels.jwst.datamodels import MaskModel, RampModel
 
@@ -15,8 +15,10 @@ SHAPE = (1024, 1032)
 BAD = 1 | 1 << 30
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.1, [1, 1, 1, 0]), (0.5, [1, 1, 0, 0]),
-                                                 (0.75, [1, 0, 0, 0]), (1, [0, 0, 0, 0])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.1, [1, 1, 1, 0]), (0.5, [1, 1, 0, 0]), (0.75, [1, 0, 0, 0]), (1, [0, 0, 0, 0])],
+)
 def test_flagged_in_enough_stacks(share, expected):
     stacks = np.array([[[1, 1, 1, 0]], [[1, 1, 0, 0]], [[1, 0, 0, 0]], [[0, 0, 0, 0]]], bool)
     assert often_flagged(stacks, share).tolist() == [[bool(e) for e in expected]]
@@ -86,17 +88,13 @@ def test_the_mask_is_applied_by_jwst(tmp_path, merged):
 
 def test_the_target_mask_of_two_runs(nods, tmp_path):
     """Of the run and of another folder; the table tells dates."""
-    from conftest import Workflow
-
     config = ["flagfrac_upper=0.01", "force_single=true"]
     (tmp_path / "other").mkdir()
     other = Workflow(tmp_path / "other")
     for i in range(2):
         path = other.path(f"e{i}_nrs1_rate.fits")
         write_exposure(path, seed=i, primary={"DATE-OBS": "2026-11-01"})
-    pair = [("e0_nrs1_rate.fits", "science"), ("e1_nrs1_rate.fits", "background")]
-    write_association(other.path("asn/x_asn.json"), ("p", pair))
-    pair = [(f"../{name}", role) for name, role in pair]
+    pair = [("../e0_nrs1_rate.fits", "science"), ("../e1_nrs1_rate.fits", "background")]
     write_association(other.path("asn/x_asn.json"), ("p", pair))
     other.run("--quiet", "all", config=config[:1])
     folders = f"mask_folders=['{other.folder}']"

@@ -1,12 +1,13 @@
-"""The noise, and the flags beyond n times it, against a plain and slow reading of the definition."""
+"""The noise, against a plain and slow reading of its definition."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from badpix_selfcal.noise import mean_offset, noise
-from badpix_selfcal.running_median import running_median
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from badpix_selfcal.noise import mean_offset, noise
+from badpix_selfcal.running_median import running_median
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the slow reading
 

@@ -63,9 +63,7 @@ def test_what_to_warn_of():
 def test_chances_are_those_of_the_least_of_n(n, cut):
     least = stats.order_statistic(stats.Normal(), r=1, n=n)
     middle = least.median()
-    deviation = optimize.brentq(
-        lambda x: least.cdf(middle + x) - least.cdf(middle - x) - 0.5, 0, 2
-    )
+    deviation = optimize.brentq(lambda x: least.cdf(middle + x) - least.cdf(middle - x) - 0.5, 0, 2)
     reach = cut * 1.4826 * deviation
     expected = least.cdf(middle - reach), least.ccdf(middle + reach)
     assert chances(cut, n) == pytest.approx(expected, rel=1e-4, abs=1e-14)
@@ -267,7 +265,11 @@ def test_a_run_by_default_has_neither_a_noise_nor_a_look_at_dq(nods):
         "flags.fits", "median.fits", "minimum.fits"
     ]  # fmt: skip
     header = fits.getheader(stack / "flags.fits")
-    assert (header["BPXTHRES"], "BPXNOUT" in header, "BPXNSHI" in header) == ("fraction", False, False)
+    assert (header["BPXTHRES"], "BPXNOUT" in header, "BPXNSHI" in header) == (
+        "fraction",
+        False,
+        False,
+    )
     assert header["BPXNDHI"] >= 0
     assert not nods.path("results/by_association/one_asn/p1/noise.fits").is_symlink()
 

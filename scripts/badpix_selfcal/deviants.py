@@ -63,7 +63,8 @@ def estimate_deviants(minimum, median, kernel_size, axis, n_exposures):
         level = noise(*images, kernel_size, axis)
         total += count_deviants(*images, level, n_exposures)
     sampled = sum(
-        min(width, minimum.shape[across] - s) for s in range(0, minimum.shape[across], SHARE * width)
+        min(width, minimum.shape[across] - s)
+        for s in range(0, minimum.shape[across], SHARE * width)
     )
     return tuple(total * minimum.shape[across] / sampled)
 

@@ -18,7 +18,12 @@ from badpix_selfcal.files import atomic_write, reading
 from badpix_selfcal.headers import BLOCK, find, opened_by_astropy, read_hdus
 from badpix_selfcal.program import Fault
 
-DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4"}  # of BITPIX, in the stages' files and plain exposures
+DTYPES = {
+    8: "u1",
+    16: ">i2",
+    32: ">i4",
+    -32: ">f4",
+}  # of BITPIX, in the stages' files and plain exposures
 # How an image is stored, which is not handed on to the next stage.
 STORAGE = {
     *("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT"),

@@ -1,4 +1,4 @@
-"""The noise against which a pixel's difference from the median is judged, lines and slopes in it."""
+"""The noise that a pixel's difference from the median is judged by, lines and slopes in it."""
 
 import numpy as np
 

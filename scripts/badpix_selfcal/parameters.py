@@ -119,8 +119,8 @@ def effective(values):
     Returns
     -------
     values : dict
-        Without those that the chosen threshold does not ask for; with threshold sigma, windows shrink
-        whatever edge_mode says.
+        Without those that the chosen threshold does not ask for; with threshold sigma, windows
+        shrink whatever edge_mode says.
     """
     left_out = {p.name for p in PARAMETERS if p.of and p.of != values["threshold"]}
     edge = {"edge_mode": "shrink"} if values["threshold"] == "sigma" else {}

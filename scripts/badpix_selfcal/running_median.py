@@ -125,8 +125,8 @@ def network(k, tile):
     Returns
     -------
     steps : list of (function, int, int, int)
-        ``numpy.minimum`` or ``numpy.maximum`` of two planes into a third. The first ``tile + k - 1``
-        planes are the pixels that the windows reach, in order.
+        ``numpy.minimum`` or ``numpy.maximum`` of two planes into a third. The first
+        ``tile + k - 1`` planes are the pixels that the windows reach, in order.
     results : list of list of int
         Of each window, the planes of the pixels around and in the middle, in order of size.
     n_planes : int
@@ -151,7 +151,11 @@ def network(k, tile):
         first, *evens = merge(a[::2], b[::2])
         odds = merge(a[1::2], b[1::2])
         n = min(len(evens), len(odds))
-        pairs = [result(f, *pair) for pair in zip(odds, evens) for f in (np.minimum, np.maximum)]
+        pairs = [
+            result(f, *pair)
+            for pair in zip(odds, evens, strict=False)
+            for f in (np.minimum, np.maximum)
+        ]
         return [first, *pairs, *evens[n:], *odds[n:]]
 
     def sort(values):
@@ -191,7 +195,9 @@ def in_few_planes(numbers, results, n_pixels):
             n_planes += 1
         place[number] = free.pop()
         steps.append((function, place[a], place[b], place[number]))
-        free += [place[source] for source in (a, b) if source >= n_pixels and last[source] == number]
+        free += [
+            place[source] for source in (a, b) if source >= n_pixels and last[source] == number
+        ]
     return steps, [[place[number] for number in result] for result in results], n_planes
 
 

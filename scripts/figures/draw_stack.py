@@ -31,7 +31,7 @@ class Stack:
     """
     The files of a stack: minimum, median, flags [ny, nx], whose minimum it is, the header.
 
-    What was compared with the limits is the excess: the difference itself, or in units of the noise.
+    What was compared with the limits is the excess: the difference, or in units of the noise.
     """
 
     def __init__(self, minimum, median, flags, noise=None):

@@ -45,7 +45,10 @@ def product_row(row, counts):
         *(row[key] for key in ("product", "stack", "status")),
         *(counts.get(role, 0) for role in (*COUNTED, "other")),
         *((low + high, high, low, new, low + high - new) if complete else [""] * 5),
-        *(row[key] for key in ("n_edge", "n_run", "n_line", "deviant_high", "deviant_low", "association")),
+        *(
+            row[key]
+            for key in ("n_edge", "n_run", "n_line", "deviant_high", "deviant_low", "association")
+        ),
     )
 
 

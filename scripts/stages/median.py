@@ -59,7 +59,9 @@ def usable_median(image, unusable, kernel_size, axis):
     filtered : ndarray of float32, [ny, nx]
         NaN at the pixels of no use, so that no later stage judges them.
     """
-    filtered = running_median(np.where(unusable, np.float32(np.nan), image), kernel_size, axis, "shrink")
+    filtered = running_median(
+        np.where(unusable, np.float32(np.nan), image), kernel_size, axis, "shrink"
+    )
     filtered[unusable] = np.nan
     return filtered
 

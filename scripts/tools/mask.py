@@ -14,11 +14,11 @@ from badpix_selfcal.program import Fault, log, parser
 from badpix_selfcal.tables import COMBINED, write_table
 
 DO_NOT_USE, OTHER_BAD_PIXEL = 1, 1 << 30
-# The sky's axes on a detector as it is read out (FASTAXIS, SLOWAXIS), which a reference file states.
+# How a detector is read out: FASTAXIS, SLOWAXIS of its images.
 READOUT = {"MIRIFUSHORT": (1, 2), "MIRIFULONG": (1, 2), "NRS1": (2, 1), "NRS2": (-2, -1)}
 COLUMNS = ("date", "stacks", "exposures", "flagged", "in DQ", "stable", "new", "recovered")
 
-# flagged: pixels that a stack flags; judged: those it might have flagged; exposures: their paths.
+# flagged: what a stack flags; judged: what it might have flagged; exposures: their paths.
 Stack = namedtuple("Stack", "name header flagged judged exposures")
 
 
