@@ -9,12 +9,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from badpix_selfcal.names import stack_name
-from badpix_selfcal.tables import member_rows
 from conftest import program, write_association
 from download import download
 from jwst.associations import load_asn
 from jwst.associations.load_as_asn import LoadAsLevel2Asn
+
+from badpix_selfcal.names import stack_name
+from badpix_selfcal.tables import member_rows
 
 DETECTORS = ("mirifushort", "mirifulong")
 

@@ -1,13 +1,13 @@
 """The pool: a row for each exposure of a folder tree, from its headers."""
 
 import fnmatch
-import glob
 import math
 import os
 from datetime import datetime
 
+from badpix_selfcal.exposures import find_exposures
 from badpix_selfcal.headers import read_hdus
-from badpix_selfcal.names import exposure_name, workdir_path
+from badpix_selfcal.names import exposure_name
 from badpix_selfcal.program import Fault, warn
 from badpix_selfcal.tables import is_name
 
@@ -37,55 +37,6 @@ NEEDED = {"MIR_MRS": ("program", "detector", "band"),
           "NRS_IFU": ("program", "detector", "grating", "filter")}  # fmt: skip
 
 
-def find_exposures(patterns):
-    """
-    List the exposures that the config names.
-
-    Parameters
-    ----------
-    patterns : list of str
-        Folders, which are searched through for ``*_rate.fits``, files and globs.
-
-    Returns
-    -------
-    paths : list of str
-        Sorted; a file that is reached by several links is listed once.
-    notes : list of str
-        Patterns that match nothing, or directories.
-    """
-    found, notes = {}, []
-    for pattern in map(os.path.expanduser, patterns):
-        if os.path.isdir(pattern):
-            paths = rate_files(pattern)
-        elif os.path.isfile(pattern):  # brackets in it mean themselves
-            paths = [pattern]
-        else:
-            matches = filter(os.path.isfile, glob.glob(pattern, recursive=True))
-            paths = [path for path in matches if ".fits" in os.path.basename(path)]
-        if not paths and not os.path.isdir(pattern) and glob.glob(pattern):
-            notes.append(
-                f"{pattern}: matches no FITS file, but directories or others; name the folder that "
-                "is to be searched, or end the glob in /*_rate.fits"
-            )
-        elif not paths:
-            notes.append(f"{pattern}: no exposure (*_rate.fits) found; correct exposures")
-        for path in sorted(paths):
-            found.setdefault(os.path.realpath(path), workdir_path(path))
-    return sorted(found.values()), notes
-
-
-def rate_files(folder):
-    """Find the rate files in a folder tree, links to folders included, hidden folders not."""
-    found, seen = [], set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
-        if real not in seen:
-            found += [os.path.join(root, name) for name in files if name.endswith("_rate.fits")]
-        seen.add(real)
-    return found
-
-
 def read_exposure(path, match=()):
     """
     Read the row of an exposure from its headers.
@@ -111,13 +62,13 @@ def read_exposure(path, match=()):
     except Fault as fault:
         return {**row, "reason": f"unreadable: {str(fault).removeprefix(f'{path}: ')}"}
     header = primary.values
-    row.update({column: header.get(keyword, "") for column, keyword in KEYWORDS.items()})
+    row.update({column: text_of(header, keyword) for column, keyword in KEYWORDS.items()})
     row.update(
         program=row["program"] and row["program"].zfill(5),
-        target=row["target"] or header.get("TARGNAME", ""),
-        bkgdtarg=header.get("BKGDTARG") == "T",
-        is_imprt=header.get("IS_IMPRT") == "T",
-        date="T".join(filter(None, (header.get("DATE-OBS"), header.get("TIME-OBS")))),
+        target=row["target"] or text_of(header, "TARGNAME"),
+        bkgdtarg=header.get("BKGDTARG") is True,
+        is_imprt=header.get("IS_IMPRT") is True,
+        date="T".join(filter(None, (text_of(header, "DATE-OBS"), text_of(header, "TIME-OBS")))),
         days=start(header),
         tilt=(number(header.get("GWA_XTIL")), number(header.get("GWA_YTIL"))),
         match=tuple(header.get(keyword) for keyword in match),
@@ -134,8 +85,8 @@ def reason_against(row, header, shapes):
     ----------
     row : dict
         As of `read_exposure`.
-    header : dict of str to str
-        Its primary header.
+    header : dict
+        The values of its primary header.
     shapes : list of tuple
         The shapes of its SCI extensions.
 
@@ -165,6 +116,12 @@ def reason_against(row, header, shapes):
     if not is_name(row["name"]):
         return "its name holds other than letters, digits and . _ + -, or is too long"
     return ""
+
+
+def text_of(header, keyword):
+    """Return the value of a card as text, "" if it has none."""
+    value = header.get(keyword)
+    return "" if value is None else str(value)
 
 
 def start(header):

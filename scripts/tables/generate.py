@@ -13,14 +13,14 @@ import math
 import os
 from collections import Counter, defaultdict
 
+from badpix_selfcal.exposures import find_exposures
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.names import exposure_name, stack_name, workdir_path
 from badpix_selfcal.paths import SKIPPED
+from badpix_selfcal.pool import COLUMNS, read_pool, same_names
 from badpix_selfcal.program import Fault, parser, warn
-from badpix_selfcal.tables import COMBINED, find_associations, read_association
-
-from badpix_selfcal.pool import COLUMNS, find_exposures, read_pool, same_names
 from badpix_selfcal.recipes import Recipes
+from badpix_selfcal.tables import COMBINED, find_associations, read_association
 
 FOLDER = "associations"
 POOL = f"{FOLDER}/pool.csv"
