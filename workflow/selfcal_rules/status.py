@@ -21,7 +21,7 @@ WARNINGS = {
     "line-like flags": "maybe a spectral line",
     "an odd exposure": " of the minimum",
     "unknown dispersion axis": "dispersion axis unknown",
-    "no valid pixel": "no valid pixel",
+    "no valid pixel": "no valid pixel in the minimum",
 }
 PLACES = {"figures": "results/figures/ and results/report/", "tune": "results/tune/"}
 RECORD = Path(".snakemake/badpix_selfcal_run.json")
