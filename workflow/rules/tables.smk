@@ -11,6 +11,7 @@ localrules:
 
 # Before there is any association: asked for by name, and no part of a run.
 rule generate:
+    """associations/: an association for each exposure of a folder tree, and pool.csv."""
     log:
         "logs/generate.log",
     conda:
