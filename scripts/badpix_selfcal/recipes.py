@@ -44,7 +44,6 @@ def backgrounds_of(row, group):
         other
         for other in others
         if is_nod(row)
-        and not other["bkgdtarg"]
         and other["observation"] == row["observation"]
         and other["patt_num"] != row["patt_num"]
     ]

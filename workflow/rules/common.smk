@@ -222,10 +222,8 @@ def status_rows(started):
     rows = []
     for name in association_files:
         if path_of("associate", association=name) in asked:
-            steps = status.steps(
-                name, stacks_of_association[name], flagged_of_association[name]
-            )
             stacks = stacks_of_association[name]
+            steps = status.steps(name, stacks, flagged_of_association[name])
             rows.append((name, *status.status(steps, unfinished, started, stacks)))
     ended = [row[0] for row in rows if row[1] in ("done", "skipped")]
     lines = status.unflagged_lines(
