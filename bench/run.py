@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import stage_times
 from astropy.io import fits
-from data import archive_pattern, many_tables, notebook_pattern, write_exposures
+from data import archive_pattern, many_exposures, many_tables, notebook_pattern, write_exposures
 
 HERE = Path(__file__).parent
 DATA = HERE / "data"
@@ -226,6 +226,24 @@ def planning(counts, report):
             shutil.rmtree(folder)
 
 
+def generating(counts, report):
+    """Measure the target generate, and the memory of its program alone."""
+    for n in counts:
+        folder = (HERE / "runs" / f"generate{n}").resolve()
+        shutil.rmtree(folder, ignore_errors=True)
+        many_exposures(folder / "exposures", n)
+        run, exposures = folder / "run", folder / "exposures"
+        words = [f"exposures={exposures}"]
+        seconds, peak = workflow(run, "none", *words, targets=["--", "generate"])
+        program = [sys.executable, HERE.parent / "scripts" / "selfcal", "generate", exposures]
+        watched = [sys.executable, HERE / "watch.py", *program]
+        done = subprocess.run(watched, capture_output=True, text=True, cwd=run, check=True)
+        memory = float(done.stdout.split()[-1])
+        text = f"{memory:.0f} MB in generate, {peak:.0f} MB in Snakemake"
+        report.say(f"generate, {n} exposures", f"{seconds:.1f}", text)
+        shutil.rmtree(folder)
+
+
 def main():
     """Run all cases."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -262,6 +280,7 @@ def main():
         name, instead, theirs, ours = row
         report.add(name, ours, instead, theirs, digits=3)
     planning((100,) if quick else (100, 1000, 10000), report)
+    generating((600,) if quick else (600, 10000), report)
     report.write(quick)
     shutil.rmtree(runs)
 

@@ -181,14 +181,16 @@ def test_a_faulty_file_stops_only_its_stack(nods, fault):
     assert not nods.path("results/associations/bad_asn.json").exists()
     assert not list(nods.folder.rglob("*.part"))
     status = pd.read_csv(nods.path("results/status.csv")).set_index("association")
-    assert list(status.loc[["one_asn", "two_asn", "alone_asn"], "status"]) == ["done"] * 3
+    assert list(status.loc[["one_asn", "two_asn"], "status"]) == ["done"] * 2
+    assert status.loc["alone_asn", "status"] == "skipped"
     assert list(status.loc["bad_asn", ["status", "stage"]]) == ["failed", "pedestal"]
     assert fault in status.loc["bad_asn", "message"]
     assert f"bad_asn failed at pedestal: pedestal: error: rate/{bad.name}" in done.stdout
     write_exposure(bad, seed=4)
     nods.run("--quiet", "all")
-    status = pd.read_csv(nods.path("results/status.csv"))
-    assert set(status["status"]) == {"done"}
+    status = pd.read_csv(nods.path("results/status.csv"), index_col="association")["status"]
+    assert status.pop("alone_asn") == "skipped"
+    assert set(status) == {"done"}
 
 
 def test_what_was_not_reached(nods):

@@ -73,7 +73,10 @@ def find_associations(patterns):
         literal = [pattern] if os.path.isfile(pattern) else []  # brackets in it mean themselves
         found = literal or sorted(glob.glob(pattern, recursive=True))
         if not found:
-            faults.append(f"{pattern}: no association file matches; set associations in the config")
+            faults.append(
+                f"{pattern}: no association file matches; set associations in the config, or make "
+                "some with the target generate"
+            )
         for path in found:
             other = paths.setdefault(association_name(path), path)
             if other != path:
@@ -168,7 +171,7 @@ def is_member(member):
     )
 
 
-def member_rows(path, force_single=False):
+def member_rows(path, force_single=False, elsewhere=None):
     """
     Read the members of an association.
 
@@ -178,6 +181,8 @@ def member_rows(path, force_single=False):
         The association file.
     force_single : bool
         Calibrate a product from its science exposure alone rather than skip it.
+    elsewhere : callable, optional
+        Gives the path of a file that may not be where the association says (`Elsewhere`).
 
     Returns
     -------
@@ -196,9 +201,10 @@ def member_rows(path, force_single=False):
             (
                 exposure_name(m["expname"]),
                 m["exptype"].lower(),
-                workdir_path(os.path.join(folder, m["expname"])),
+                elsewhere(path) if elsewhere else path,
             )
             for m in product["members"]
+            for path in [workdir_path(os.path.join(folder, m["expname"]))]
         ]
         combined = [exposure for exposure, exptype, _ in members if exptype in COMBINED]
         # Listed members count, as in the reference: science that lists itself as selfcal is two.
@@ -208,13 +214,13 @@ def member_rows(path, force_single=False):
     return rows
 
 
-def read_members(patterns, force_single=False):
+def read_members(patterns, force_single=False, elsewhere=None):
     """
     Read the members of all associations.
 
     Parameters
     ----------
-    patterns, force_single
+    patterns, force_single, elsewhere
         As of `find_associations` and `member_rows`.
 
     Returns
@@ -230,7 +236,7 @@ def read_members(patterns, force_single=False):
     rows = []
     for path in paths.values():
         try:
-            rows += member_rows(path, force_single)
+            rows += member_rows(path, force_single, elsewhere)
         except Fault as fault:
             faults += str(fault).splitlines()
     return paths, rows, faults

@@ -11,7 +11,7 @@ from badpix_selfcal.headers import (
     refresh_checksums,
 )
 from badpix_selfcal.images import read_science
-from badpix_selfcal.program import parser, warn
+from badpix_selfcal.program import log, parser
 from badpix_selfcal.version import VERSION
 
 
@@ -26,7 +26,8 @@ def options():
 def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``, its arrays untouched."""
     _, hdus = read_science(arguments.exposure)  # finds the faults that the other stages would
-    warn(
+    # To the log: it may be so of every exposure, which is said once, at the end of the run.
+    log(
         f"skip: warning: {arguments.exposure}: no background or selfcal exposure beside it, so "
         "nothing is flagged; add some, or set force_single"
     )

@@ -13,7 +13,7 @@ from badpix_selfcal.tables import FLAGGED, read_association
 STAGES = ("minimum", "median", "threshold", "noise")  # whose files are linked; noise is not in all
 
 
-def flagged_association(association, stacks, folder, target, prefix=""):
+def flagged_association(association, stacks, folder, target, prefix="", others=()):
     """
     Point an association to flagged exposures.
 
@@ -30,17 +30,22 @@ def flagged_association(association, stacks, folder, target, prefix=""):
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
 
+    others : list of str
+        The paths of members that play no part, which may lie elsewhere than the association says.
+
     Returns
     -------
     association : dict
         All as before, but: science and background members are the flagged ones, selfcal members
         are gone, other members are found from `target`, and products name their ``stack``.
     """
+    found = {os.path.basename(path): path for path in others}
     products = []
     for product, stack in zip(association["products"], stacks, strict=True):
         members = []
         for member in product["members"]:
             path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
+            path = path if os.path.exists(path) else found.get(os.path.basename(path), path)
             if is_flagged(member):
                 path = prefix + path_of("write_back", stack=stack, exposure=exposure_name(path))
             if member["exptype"].lower() != "selfcal":
@@ -80,6 +85,7 @@ def options():
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
     )
     options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
+    options.add_argument("--others", nargs="*", default=[], help="members that play no part")
     return options
 
 
@@ -96,7 +102,12 @@ def main(arguments):
             link = os.path.join(folder, os.path.basename(file))
             os.symlink(os.path.relpath(prefix + file, folder), link)
     flagged = flagged_association(
-        association, stacks, os.path.dirname(path), os.path.dirname(output), prefix
+        association,
+        stacks,
+        os.path.dirname(path),
+        os.path.dirname(output),
+        prefix,
+        arguments.others,
     )
     with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(flagged, file, indent=4)

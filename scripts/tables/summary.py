@@ -1,6 +1,7 @@
 """Write the summary: one row per product, from the headers of its flagged science exposure."""
 
 import csv
+import os
 
 from badpix_selfcal.cautions import cautions
 from badpix_selfcal.files import atomic_write
@@ -41,27 +42,60 @@ def products(members):
     -------
     products : list of dict
         In the table's order: association, product, science (its exposure), stack, n_exposures
-        (distinct ones in the stack).
+        (distinct ones in the stack); n_background of them are background.
     """
-    found, exposures = {}, {}
+    found, exposures, backgrounds = {}, {}, {}
     for row in members:
         key = row["association"], row["product"]
         if row["exptype"] in COMBINED:
             exposures.setdefault(key, set()).add(row["exposure"])
+        if row["exptype"] == "background":
+            backgrounds.setdefault(key, set()).add(row["exposure"])
         if row["exptype"] == "science":
             names = ("association", "product", "stack")
             found[key] = {**{n: row[n] for n in names}, "science": row["exposure"]}
-    return [{**found[key], "n_exposures": len(exposures[key])} for key in found]
+    return [
+        {
+            **found[key],
+            "n_exposures": len(exposures[key]),
+            "n_background": len(backgrounds.get(key, ())),
+        }
+        for key in found
+    ]
 
 
-def row_of(header):
-    """Return the summary's columns from a flagged exposure's header, None where it says nothing."""
+def row_of(header, product):
+    """
+    Return the summary's columns of a product.
+
+    Parameters
+    ----------
+    header : dict
+        Of its flagged science exposure.
+    product : dict
+        As of `products`.
+
+    Returns
+    -------
+    row : dict
+        None where the header says nothing.
+    """
     row = {column: header.get(card) for column, card in CARDS.items()}
-    return {"status": header["S_BPXSLF"], **row, "warnings": "; ".join(warnings_of(header)) or None}
+    warnings = "; ".join(warnings_of(header, product)) or None
+    return {"status": header["S_BPXSLF"], **row, "warnings": warnings}
 
 
-def warnings_of(header):
-    """List the warnings that belong to a flagged exposure."""
+def advice(product):
+    """Say what helps against flagged lines: it depends on what the stack has already."""
+    if not product["n_background"]:
+        return "add dedicated backgrounds"
+    if product["n_exposures"] < 4:
+        return "add selfcal exposures of other positions or targets"
+    return "look at runs.png of the target figures"
+
+
+def warnings_of(header, product):
+    """List the warnings that belong to a product, as of `row_of`."""
     found = [
         f"{header[card.replace('BPXW', 'BPXE')]}: {text}"
         for card, text in header.items()
@@ -76,7 +110,7 @@ def warnings_of(header):
     if header.get("BPXNLINE"):
         found.append(
             f"{header['BPXNLINE']} flagged pixels repeat at one wavelength on bright structure, "
-            "maybe a spectral line; add dedicated backgrounds"
+            f"maybe a spectral line; {advice(product)}"
         )
     return found + cautions(header)
 
@@ -86,6 +120,7 @@ def options():
     options = parser(__doc__)
     options.add_argument("members", help="members.csv")
     options.add_argument("output", help="summary.csv")
+    options.add_argument("--existing", action="store_true", help="leave out what is not there")
     return options
 
 
@@ -95,9 +130,10 @@ def main(arguments):
         rows = products(csv.DictReader(file))
     prefix = prefix_of(arguments.members, "members")
     with atomic_write(arguments.output) as part, open(part, "w", newline="") as file:
-        table = csv.DictWriter(file, [*LEADING, *CARDS, "warnings"], lineterminator="\n")
+        columns = [*LEADING, *CARDS, "warnings"]
+        table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for row in rows:
-            path = path_of("write_back", stack=row["stack"], exposure=row["science"])
-            header = read_primary(prefix + path).values
-            table.writerow({**row, **row_of(header)})
+            path = prefix + path_of("write_back", stack=row["stack"], exposure=row["science"])
+            if os.path.exists(path) or not arguments.existing:
+                table.writerow({**row, **row_of(read_primary(path).values, row)})

@@ -22,6 +22,7 @@ os.environ.update(
 gc.set_threshold(100_000)
 
 from badpix_selfcal import names, parameters, tables
+from badpix_selfcal.exposures import Elsewhere
 from badpix_selfcal.paths import SKIPPED, path_of
 from selfcal_rules import checks, internals, status
 from selfcal_rules.fingerprint import fingerprint
@@ -54,26 +55,44 @@ checks.complete(config, config_schema)
 demo_table = workflow.source_path("../../demo/exposures.csv")
 demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")
 
+exposure_patterns = names.workdir_patterns(config["exposures"])
+elsewhere = Elsewhere(exposure_patterns)
 association_files, rows, faults = tables.read_members(
-    config["associations"], config["force_single"]
+    config["associations"],
+    config["force_single"],
+    elsewhere if exposure_patterns else None,
 )
+faults += elsewhere.faults
 members = pd.DataFrame(rows, columns=tables.COLUMNS)
+made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
+
+left_out = {}
+if config["missing"] == "leave_out":
+    left_out = checks.missing_members(members, made)
+    members = members[~members["association"].isin(left_out)]
+    rows = [row for row in rows if row[0] not in left_out]
+    if left_out and not rows:
+        faults.append(
+            f"config: each of {len(left_out)} associations misses members; fetch them"
+        )
 
 # Jobs on a cluster parse again; they need not check again.
 if main_process:
-    made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
     members_schema = checks.read_schema(
         workflow.source_path("../schemas/members.schema.yaml")
     )
-    faults = [
-        *checks.config_faults(config, config_schema),
-        *faults,
-        *checks.member_faults(members, members_schema, made),
-    ]
+    faults += checks.member_faults(members, members_schema, made)
     for warning in checks.member_warnings(members):
         print(f"warning: {warning}", file=sys.stderr)
-if faults:
-    raise WorkflowError(*faults)
+    for line in status.left_out_lines(association_files, left_out):
+        print(line, file=sys.stderr)
+    if config_faults := checks.config_faults(config, config_schema):
+        raise WorkflowError(*config_faults, *faults)
+
+# generate needs no association, and may be what mends them.
+internals.raise_unless_asked_for(workflow, "generate", faults)
+for name in left_out:
+    del association_files[name]
 
 
 # ---- what the rules ask of the tables ------------------------------------------------------------
@@ -92,6 +111,11 @@ stacked = combined[combined["stack"] != SKIPPED]
 exposures_of_stack = stacked.groupby("stack")["path"].unique()
 stacks_of_association = (
     members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
+)
+others_of_association = (
+    members[~members["exptype"].isin(tables.COMBINED)]
+    .groupby("association")["path"]
+    .unique()
 )
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
 flagged_files = flagged["flagged"].unique()
@@ -132,6 +156,13 @@ def association_file(wildcards):
         )
 
 
+def option_words(key):
+    """Return a list of the config as the words of a program's option, none if it is empty."""
+    value = config[key]
+    words = value if isinstance(value, list) else [value] if value else []
+    return [f"--{key.replace('_', '-')}", *words] if words else []
+
+
 def stacks(wildcards):
     """Return the stacks of an association's products, in their order."""
     return list(stacks_of_association[wildcards.association])
@@ -140,6 +171,11 @@ def stacks(wildcards):
 def flagged_exposures(wildcards):
     """Return the flagged exposures of an association."""
     return list(flagged_of_association[wildcards.association])
+
+
+def others(wildcards):
+    """Return the members of an association that play no part, where they are."""
+    return list(others_of_association.get(wildcards.association, []))
 
 
 def code(program):
@@ -181,13 +217,20 @@ def all_runtime(wildcards, attempt):
 
 
 def status_rows(started):
-    """Return the rows of status.csv for the associations that a run was to make."""
+    """Return the rows of status.csv of the associations of a run, and what else is to be said."""
     asked, unfinished = internals.outputs_of_run(workflow)
     rows = []
     for name in association_files:
         if path_of("associate", association=name) in asked:
-            steps = status.steps(
-                name, stacks_of_association[name], flagged_of_association[name]
-            )
-            rows.append((name, *status.status(steps, unfinished, started)))
-    return rows
+            stacks = stacks_of_association[name]
+            steps = status.steps(name, stacks, flagged_of_association[name])
+            rows.append((name, *status.status(steps, unfinished, started, stacks)))
+    ended = [row[0] for row in rows if row[1] in ("done", "skipped")]
+    lines = status.unflagged_lines(
+        [s for name in ended for s in stacks_of_association[name]]
+    )
+    if path_of("summary") in asked and os.path.exists(path_of("summary")):
+        lines += status.warning_lines(set(ended))
+    if len(rows) == len(association_files):
+        rows += [(name, "left out", "", reason) for name, reason in left_out.items()]
+    return rows, lines + status.place_lines(internals.targets_of(workflow))

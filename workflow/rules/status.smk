@@ -19,4 +19,7 @@ onsuccess:
 
 
 onerror:
+    status.write_partial(
+        f"{SCRIPTS}/selfcal", internals.outputs_of_run(workflow)[1]
+    )
     status.report(status_rows, run_started)

@@ -2,10 +2,34 @@
 
 
 localrules:
+    generate,
     members,
     associate,
     summary,
     provenance,
+
+
+# Before there is any association: asked for by name, and no part of a run.
+rule generate:
+    """associations/: an association for each exposure of a folder tree, and pool.csv."""
+    log:
+        "logs/generate.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        exposures=exposure_patterns,
+        backgrounds=option_words("backgrounds"),
+        selfcal_match=option_words("selfcal_match"),
+        selfcal_days=config["selfcal_days"],
+        selfcal_most=config["selfcal_most"],
+        selfcal_programs=config["selfcal_programs"],
+        from_associations=option_words("from_associations"),
+        force_single="--force-single" if config["force_single"] else "",
+    shell:
+        "selfcal generate --log {log} {params.exposures:q} {params.backgrounds:q}"
+        " {params.selfcal_match:q} --selfcal-days {params.selfcal_days}"
+        " --selfcal-most {params.selfcal_most} --selfcal-programs {params.selfcal_programs}"
+        " {params.from_associations:q} {params.force_single}"
 
 
 rule members:
@@ -42,9 +66,10 @@ rule associate:
         code=code("tables/associate"),
         stacks=stacks,
         noise="--noise" if by_noise else "",
+        others=others,
     shell:
         "selfcal associate --log {log} {input.association:q} {output} {params.noise}"
-        " --stacks {params.stacks}"
+        " --stacks {params.stacks} --others {params.others:q}"
 
 
 rule summary:

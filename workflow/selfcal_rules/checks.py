@@ -103,7 +103,8 @@ def wanted(rule):
     if "enum" in rule:
         return "one of " + ", ".join(str(value) for value in rule["enum"])
     if "anyOf" in rule:
-        return "a path, a glob or a list of them"
+        what = "a header keyword" if "pattern" in rule["anyOf"][0] else "a path, a glob"
+        return f"{what} or a list of them"
     words = {
         "number": "a number",
         "integer": "a whole number",
@@ -169,9 +170,22 @@ def member_faults(members, schema, made=()):
         if path not in made and not os.path.isfile(path):
             where = associations_of(combined[combined["path"] == path])
             faults.append(
-                f"{path}: no such file, a member of {where}; fetch it or correct the expname"
+                f"{path}: no such file, a member of {where}; fetch it, name its folder in "
+                "exposures, or set missing to leave_out"
             )
     return faults
+
+
+def missing_members(members, made=()):
+    """Return the first missing exposure of each association that misses one, as a line for it."""
+    combined = members[members["exptype"].isin(COMBINED)]
+    there = {path for path in combined["path"].unique() if path in made or os.path.isfile(path)}
+    gone = combined[~combined["path"].isin(there)].drop_duplicates("association")
+    remedy = "fetch it, or name its folder in exposures"
+    return {
+        association: f"{path}: no such file; {remedy}"
+        for association, path in zip(gone["association"], gone["path"], strict=True)
+    }
 
 
 def member_warnings(members):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 LOCKS = Path(".snakemake/locks")
 
 
@@ -28,6 +30,32 @@ def module_prefix(workflow):
     """Return the folder below which a module's results go, from its `prefix:`; "" for none."""
     modifier = getattr(workflow, "modifier", None)
     return getattr(getattr(modifier, "path_modifier", None), "prefix", None) or ""
+
+
+def targets_of(workflow):
+    """Return what the user asked for by name; empty for the default target, or if it is unknown."""
+    return list(getattr(getattr(workflow, "dag_settings", None), "targets", None) or [])
+
+
+def raise_unless_asked_for(workflow, target, faults):
+    """
+    Raise faults before any work, but not where nothing except one target is asked for.
+
+    What is asked for is not known while the rules are read, so that the faults have to wait until
+    Snakemake begins to plan; where it does so otherwise, they do not wait.
+    """
+    if faults and not hasattr(workflow, "_prepare_dag"):
+        raise WorkflowError(*faults)
+    if faults:
+        prepare = workflow._prepare_dag
+
+        def checked(*words, **options):
+            # In a module the rule may have a prefix.
+            if {name.endswith(target) for name in targets_of(workflow)} != {True}:
+                raise WorkflowError(*faults)
+            return prepare(*words, **options)
+
+        workflow._prepare_dag = checked
 
 
 def lift_job_rate(workflow):
