@@ -311,7 +311,8 @@ def test_warnings_of_the_summary_are_counted(tree):
     n_warned = pd.read_csv(tree.path("results/summary.csv"))["warnings"].notna().sum()
     assert n_warned
     assert (
-        f"products with warnings: {n_warned} with an odd exposure; see results/summary.csv" in out
+        f"products with warnings: {n_warned} with an exposure that sets most of a minimum; see results/summary.csv"
+        in out
     )
     said = tree.run("--", "figures", config=["exposures=mast"]).stdout
     assert "figures: see results/figures/" in said

@@ -19,7 +19,7 @@ UNFLAGGED = "no background or selfcal exposure beside"
 # What the warnings of summary.csv are about: a part of their text, by what they are called.
 WARNINGS = {
     "line-like flags": "maybe a spectral line",
-    "an odd exposure": " of the minimum",
+    "an exposure that sets most of a minimum": " of the minimum",
     "unknown dispersion axis": "dispersion axis unknown",
     "no valid pixel": "no valid pixel in the minimum",
 }
@@ -113,7 +113,9 @@ def warning_lines(associations):
         for row in csv.DictReader(file):
             if row["association"] in associations and row["status"] != "SKIPPED":
                 kinds = [kind for kind, mark in WARNINGS.items() if mark in row["warnings"]]
-                for kind in kinds or ["an odd exposure"] * bool(row["warnings"]):
+                for kind in kinds or ["an exposure that sets most of a minimum"] * bool(
+                    row["warnings"]
+                ):
                     counts[kind] = counts.get(kind, 0) + 1
     texts = [f"{n} with {kind}" for kind, n in counts.items() if n]
     return [f"products with warnings: {', '.join(texts)}; see {path}"] if texts else []
