@@ -318,6 +318,33 @@ def test_a_line_is_told_from_bad_pixels(axis, rng):
     assert line_like(bad, np.where(line, 0, difference), 4.0, 2)[0].size == 0
 
 
+@pytest.mark.parametrize(
+    ("rows", "n"), [((50, 52), 4), ((50, 53), 0), ((0, 2), 4), ((197, 199), 4)]
+)
+def test_a_line_may_bend_by_two_pixels_between_slices(rows, n):
+    """Flags of it in four strips: two of them at one wavelength, two at another."""
+    difference = np.zeros((200, 100), np.float32)
+    flagged = np.zeros(difference.shape, bool)
+    for i in range(4):
+        y, x = rows[i % 2], 8 + 16 * i
+        difference[y, x - 1 : x + 2] = 5
+        flagged[y, x] = True
+    assert line_like(flagged, difference, 4.0, 2)[0].size == n
+    assert line_like(flagged.T, difference.T, 4.0, 1)[0].size == n
+    flagged[:, 56] = False  # three strips are no line
+    assert line_like(flagged, difference, 4.0, 2)[0].size == 0
+
+
+@pytest.mark.parametrize(("beside", "n"), [(2.1, 4), (2.0, 0)])
+def test_a_line_has_neighbours_above_half_the_threshold(beside, n):
+    difference = np.zeros((20, 100), np.float32)
+    flagged = np.zeros(difference.shape, bool)
+    flagged[5, 8:72:16] = True
+    difference[5, 7::16] = difference[5, 9::16] = beside
+    difference[flagged] = 5
+    assert line_like(flagged, difference, 4.0, 2)[0].size == n
+
+
 def test_infinities_are_flagged_silently(tmp_path):
     image = np.zeros((40, 40), np.float32)
     image[5, 5:30] = INF  # so that the median is infinite, too
@@ -334,6 +361,13 @@ def test_counts_without_a_dispersion_axis():
     flags = np.ones((5, 5), np.uint8)
     assert counts(flags, np.zeros((5, 5)), 1.0, None, 3) == (16, None, None)
     assert counts(flags, np.zeros((5, 5)), 1.0, 2, 3) == (10, 25, 0)
+
+
+def test_only_runs_of_three_or_more_are_counted():
+    flags = np.zeros((5, 20), np.uint8)
+    flags[0, :2] = flags[1, 4:7] = 1
+    flags[2, 3:7] = (1, 2, 1, 2)
+    assert counts(flags, np.zeros((5, 20)), 1.0, 1, 1) == (0, 7, 0)
 
 
 @pytest.fixture

@@ -76,6 +76,15 @@ def test_paths_are_relative_below_the_working_directory_else_absolute(here, tmp_
         (f"{A}.fits", A),
         ("det_image_seq1_MIRIFULONG_12LONGexp1_rate.fits", "det_image_seq1_MIRIFULONG_12LONGexp1"),
         ("first_rate_rate.fits", "first_rate"),
+        (f"{A}_rateints.fits", A),
+        (f"{A}_assignwcs.fits", A),
+        (f"{A}_assignwcsstep.fits", A),
+        (f"{A}_badpix_selfcalstep.fits", A),
+        (f"{A}_badpixselfcal.fits", A),
+        (f"{A}_msa_flagging.fits", A),
+        (f"{A}_msaflagging.fits", A),
+        (f"{A}_cal.fits", f"{A}_cal"),
+        (f"{A}_rate_x.fits", f"{A}_rate_x"),
     ],
 )
 def test_exposure_names(path, name):

@@ -321,6 +321,9 @@ def test_faulty_exposures(tmp_path, flags, fault, make):
     assert ";" in done.stderr
     assert "Traceback" in (tmp_path / "log").read_text()
     assert not [p for p in tmp_path.iterdir() if "pedestal" in p.name]
+    done = program("skip", exposure, tmp_path / "skipped.fits", check=False)
+    assert (done.returncode == 0) == (fault == "no DETECTOR")
+    assert fault == "no DETECTOR" or fault in done.stderr
     if fault != "no DETECTOR":
         done = write_back(exposure, flags[0], check=False)
         assert len(done.stderr.splitlines()) == 1

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 
 from badpix_selfcal.files import reading
 from badpix_selfcal.program import Fault
@@ -17,6 +18,9 @@ CARD = 80
 BLOCK = 2880
 END = b"END".ljust(CARD)
 CHUNK = 1 << 18  # bytes copied at a time, which stay in the processor's cache
+COMMENTARY = ("", "COMMENT", "HISTORY")  # have no value, not even with a = (FITS standard, 4.4.2)
+INTEGER = re.compile(r"[+-]?\d+", re.A)
+REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EDed][+-]?\d+)?", re.A)
 
 
 class HDU:
@@ -174,7 +178,10 @@ def parse(cards):
 
     Notes
     -----
-    FITS standard 4.0, 4.1 and 4.2. Blanks at the end of a text are not part of it.
+    FITS standard 4.0, 4.1 and 4.2. Blanks at the end of a text are not part of it. What is
+    neither text, T, F nor a number of the standard is given as the text that stands there: a
+    complex number, NaN, ``- 3`` (astropy reads the first and the last). An & at the end of a text
+    which nothing continues is part of it, as the standard says (astropy drops it).
     """
     values, comments, last = {}, {}, None
     for raw in cards:
@@ -187,7 +194,7 @@ def parse(cards):
                 comments[last] = " ".join(filter(None, (comments[last], comment)))
             continue
         last = None
-        if raw[8:9] == b"=" and keyword not in values:
+        if raw[8:10] == b"= " and keyword not in values and keyword not in COMMENTARY:
             values[keyword], comments[keyword] = parse_field(raw[9:])
             last = keyword
     return values, comments
@@ -200,7 +207,7 @@ def parse_field(raw):
         # A quote in a text is doubled.
         parts = text.split("'", 1)[1].replace("''", "\0").split("'", 1)
         value, rest = parts[0].replace("\0", "'"), parts[1] if len(parts) > 1 else ""
-        return value.rstrip(), rest.partition("/")[2].strip()
+        return value.rstrip(), rest.replace("\0", "''").partition("/")[2].strip()
     field, _, comment = text.partition("/")
     return parse_number(field.strip()), comment.strip()
 
@@ -209,9 +216,10 @@ def parse_number(text):
     """Read what is no text: T or F, an integer, a real number; anything else as it stands."""
     if text in ("", "T", "F"):
         return {"": None, "T": True, "F": False}[text]
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text.replace("D", "E") if kind is float else text)
+    if INTEGER.fullmatch(text):
+        return int(text)
+    if REAL.fullmatch(text):
+        return float(text.upper().replace("D", "E"))
     return text
 
 
