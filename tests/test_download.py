@@ -310,10 +310,8 @@ def test_warnings_of_the_summary_are_counted(tree):
     out = tree.run(config=["exposures=mast"]).stdout
     n_warned = pd.read_csv(tree.path("results/summary.csv"))["warnings"].notna().sum()
     assert n_warned
-    assert (
-        f"products with warnings: {n_warned} with an exposure that sets most of a minimum; see results/summary.csv"
-        in out
-    )
+    warned = f"products with warnings: {n_warned} with an exposure that sets most of a minimum"
+    assert f"{warned}; see results/summary.csv" in out
     said = tree.run("--", "figures", config=["exposures=mast"]).stdout
     assert "figures: see results/figures/" in said
     assert "no association" not in said

@@ -17,7 +17,7 @@ rule plan:
         planned=hand_over("members", rows),
         config=json.dumps(config),
         prefix=PREFIX,
-        cores=workflow.cores,
+        cores=lambda wildcards: workflow.cores,
     shell:
         "selfcal plan --log {log} --prefix '{params.prefix}' --cores {params.cores}"
         " --config {params.config:q} {params.planned}"
