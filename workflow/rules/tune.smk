@@ -11,6 +11,7 @@ if tune_faults:
     raise WorkflowError(*tune_faults)
 # Settings that agree in what makes a median share it.
 of_median = [p.name for p in parameters.of_stage("median") if p.tuned]
+of_flags = len(settings.columns) - len(of_median)
 medians = Paramspace(settings[of_median].drop_duplicates())
 flags = Paramspace(settings)
 # In their place, wildcards: each job has those of its own setting.
@@ -123,7 +124,7 @@ rule score:
         added=rules.inject.output,
         minimum=rules.tune_minimum.output,
         medians=[
-            f"{TUNED}/{'/'.join(pattern.split('/')[:len(of_median)])}/median.fits"
+            f"{TUNED}/{pattern.rsplit('/', of_flags)[0]}/median.fits"
             for pattern in flags.instance_patterns
         ],
         flags=[f"{TUNED}/{pattern}/flags.fits" for pattern in flags.instance_patterns],
