@@ -303,7 +303,7 @@ def main():
     """Simulate, score, write."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true")
-    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--seeds", type=int, default=4)
     options.add_argument("--processes", type=int, default=2)
     arguments = options.parse_args()
     seeds = range(1, 2 if arguments.quick else arguments.seeds + 1)
