@@ -161,6 +161,15 @@ def reruns(name, folder, pattern, repeats, report):
         report.add(f"{name}, after a change of {key}", median_of(seconds), "all", median_of(full))
 
 
+def by_noise(name, folder, pattern, repeats, report):
+    """Measure what threshold sigma costs against the default, whole commands, alternating."""
+    sigma, fraction = [], []
+    for _ in range(repeats):
+        sigma.append(workflow(folder, pattern, "threshold=sigma")[0])
+        fraction.append(workflow(folder, pattern)[0])
+    report.add(f"{name}, threshold sigma", median_of(sigma), "by default", median_of(fraction), 2)
+
+
 def stage_peak(folder, paths):
     """Return the largest peak memory of the stages' programs for one stack, in MB."""
     files = {n: folder / f"{n}.fits" for n in ("pedestal", "minimum", "median", "flags", "out")}
@@ -273,6 +282,7 @@ def main():
         pattern(folder, exposures, n)
         associations = sorted(str(path.resolve()) for path in folder.glob("*.json"))
         glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2)
+        by_noise(name, runs / f"case{i}" / "ours", glob, repeats, report)
         if pattern is archive_pattern:
             reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
     growth(paths, n_growth, repeats, report)
