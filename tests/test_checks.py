@@ -54,6 +54,10 @@ def test_a_config_is_filled_in_and_what_people_write_is_understood():
     [
         ("kernal_size", 5, "unknown key kernal_size; known is kernel_size"),
         ("zzz", 5, "unknown key zzz; known is associations, dispersion_axis, edge_mode, flagfrac"),
+        ("kernel_size", -3, "kernel_size: -3 is not an odd number, 1 or more; correct it"),
+        ("flagfrac_upper", 0.6, "flagfrac_upper: 0.6 is not a number from 0 to 0.5; correct it"),
+        ("flagfrac_lower", "few", "flagfrac_lower: 'few' is not a number from 0 to 0.5; correct"),
+        ("edge_mode", "none", "edge_mode: 'none' is not one of zero, shrink; correct it"),
         ("kernel_size", 4, "kernel_size: 4 is not an odd number, 1 or more; correct it"),
         ("kernel_size", "5.0.0", "kernel_size: '5.0.0' is not an odd number, 1 or more; correct"),
         ("kernel_size", "17", "YAML reads it as a text, write 17"),
@@ -99,8 +103,15 @@ def test_settings_are_read_in_any_order_of_columns_and_once_each(here):
         "grid.csv: row 1: config: kernel_size: 14",
         "grid.csv: row 2: config: kernel_size: 16",
     ]
-    table[:0].to_csv("grid.csv", index=False)
-    assert "correct the columns" in read_settings("grid.csv", SCHEMA)[1][0]
+    for faulty in (table[:0], table.drop(columns="edge_mode"), table.assign(more=1)):
+        faulty.to_csv("grid.csv", index=False)
+        found, (fault,) = read_settings("grid.csv", SCHEMA)
+        assert found is None
+        assert fault.startswith("grid.csv: a table of kernel_size, edge_mode, flagfrac_lower, ")
+        assert fault.endswith("is needed; correct the columns")
+    assert read_settings("none.csv", SCHEMA)[1][0].startswith("none.csv: not a readable table")
+    (here / "empty.csv").write_text("")
+    assert read_settings("empty.csv", SCHEMA)[1][0].startswith("empty.csv: not a readable table")
 
 
 # ---- members -------------------------------------------------------------------------------------
@@ -205,18 +216,6 @@ def test_a_run_that_asked_for_no_association_leaves_the_table_of_the_last(here, 
     assert os.listdir(here) == []
 
 
-def test_no_fault_of_the_status_fails_a_run(here, capsys):
-    (here / "results").write_text("a file where a folder is wanted")
-    status.report(lambda _: [("a", "done", "", "")], 0)
-    assert "status: warning: results/status.csv: cannot be written" in capsys.readouterr().err
-
-    def broken(_):
-        raise ValueError("unthinkable")
-
-    status.report(broken, 0)
-    assert capsys.readouterr().err == "status: warning: unthinkable\n"
-
-
 # ---- what is handed over -------------------------------------------------------------------------
 
 
@@ -239,15 +238,9 @@ class Nothing:
     """A Snakemake that has none of what is private today."""
 
 
-def test_without_its_private_interfaces_a_run_goes_on():
+def test_a_scheduler_that_has_no_limit_of_jobs_is_left_alone():
     workflow = Nothing()
-    assert internals.is_main_process(workflow) is True
-    assert internals.is_module(workflow) is False
-    assert internals.module_prefix(workflow) == ""
-    assert internals.outputs_of_run(workflow) == (set(), set())
-    internals.lift_job_rate(workflow)
-    workflow.local_exec = True
-    workflow.scheduler = Nothing()
+    workflow.local_exec, workflow.scheduler = True, Nothing()
     internals.lift_job_rate(workflow)
     assert not hasattr(workflow.scheduler, "job_rate_limiter")
 
