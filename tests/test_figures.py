@@ -148,13 +148,14 @@ def test_figures_of_what_is_out_of_the_ordinary(tmp_path, capsys, case, without_
     assert set(FIGURES) - found == without_colour
 
 
-def test_figures_in_units_of_the_noise(tmp_path):
+def test_figures_in_units_of_the_noise(tmp_path, capsys):
     exposures = [write_exposure(tmp_path / f"e{i}_nrs1_rate.fits", seed=i) for i in range(2)]
     parameters = {"edge_mode": "shrink", "threshold": "sigma"}
     files = flag(tmp_path, exposures, {}, **parameters)
     stages = [files[name] for name in ("minimum", "median", "flags")]
-    done = program("draw_stack", *stages, tmp_path / "figures", "--noise", files["noise"])
-    assert done.stderr == ""
+    capsys.readouterr()
+    call("draw_stack", *stages, tmp_path / "figures", "--noise", files["noise"])
+    assert capsys.readouterr().err == ""
     assert all(is_picture(tmp_path / "figures" / f"{name}.png") for name in FIGURES)
     assert "(minimum - median) / noise" in (tmp_path / "figures/histogram.svg").read_text()
     with open(tmp_path / "figures/numbers.csv", newline="") as file:

@@ -55,7 +55,7 @@ def test_what_is_no_fault_of_the_user_says_its_kind_and_shows_its_traceback(tmp_
     write_image(str(tmp_path / "m.fits"), PLANE, Header())
     done = program("threshold", "m.fits", "m.fits", "f.fits", check=False, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "threshold: error: KeyError: 'BPXKERN'\n"
+    assert done.stderr == "threshold: error: KeyError: 'BPXAXIS'\n"
     assert "Traceback" in done.stdout
 
 
