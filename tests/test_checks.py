@@ -24,6 +24,7 @@ from selfcal_rules.planned import hand_over
 SCHEMA = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 MEMBERS = read_schema(ROOT / "workflow" / "schemas" / "members.schema.yaml")
 STACK = "s-0123456789ab"
+OTHERWISE = "name its folder in exposures, or set missing to leave_out"
 
 
 @pytest.fixture
@@ -53,7 +54,11 @@ def test_a_config_is_filled_in_and_what_people_write_is_understood():
     ("key", "value", "fault"),
     [
         ("kernal_size", 5, "unknown key kernal_size; known is kernel_size"),
-        ("zzz", 5, "unknown key zzz; known is associations, dispersion_axis, edge_mode, flagfrac"),
+        ("zzz", 5, "unknown key zzz; known is associations, "),
+        ("kernel_size", -3, "kernel_size: -3 is not an odd number, 1 or more; correct it"),
+        ("flagfrac_upper", 0.6, "flagfrac_upper: 0.6 is not a number from 0 to 0.5; correct it"),
+        ("flagfrac_lower", "few", "flagfrac_lower: 'few' is not a number from 0 to 0.5; correct"),
+        ("edge_mode", "none", "edge_mode: 'none' is not one of zero, shrink; correct it"),
         ("kernel_size", 4, "kernel_size: 4 is not an odd number, 1 or more; correct it"),
         ("kernel_size", "5.0.0", "kernel_size: '5.0.0' is not an odd number, 1 or more; correct"),
         ("kernel_size", "17", "YAML reads it as a text, write 17"),
@@ -85,7 +90,7 @@ def test_a_config_of_the_working_directory_is_its_own_unless_it_is_the_workflows
 
 
 def test_settings_are_read_in_any_order_of_columns_and_once_each(here):
-    row = dict(zip(SETTING, (15, "zero", 0.1, 0.2), strict=True))
+    row = {name: SCHEMA["properties"][name]["default"] for name in SETTING}
     table = pd.DataFrame([row, row, {**row, "kernel_size": 17}])
     table[list(SETTING)[::-1]].to_csv("grid.csv", index=False)
     found, faults = read_settings("grid.csv", SCHEMA)
@@ -97,10 +102,18 @@ def test_settings_are_read_in_any_order_of_columns_and_once_each(here):
     assert found is None
     assert [fault.split(" is not")[0] for fault in faults] == [
         "grid.csv: row 1: config: kernel_size: 14",
-        "grid.csv: row 2: config: kernel_size: 16",
+        "grid.csv: row 2: config: kernel_size: 14",
+        "grid.csv: row 3: config: kernel_size: 16",
     ]
-    table[:0].to_csv("grid.csv", index=False)
-    assert "correct the columns" in read_settings("grid.csv", SCHEMA)[1][0]
+    for faulty in (table[:0], table.drop(columns="edge_mode"), table.assign(more=1)):
+        faulty.to_csv("grid.csv", index=False)
+        found, (fault,) = read_settings("grid.csv", SCHEMA)
+        assert found is None
+        assert fault.startswith("grid.csv: a table of kernel_size, edge_mode, flagfrac_lower, ")
+        assert fault.endswith("is needed; correct the columns")
+    assert read_settings("none.csv", SCHEMA)[1][0].startswith("none.csv: not a readable table")
+    (here / "empty.csv").write_text("")
+    assert read_settings("empty.csv", SCHEMA)[1][0].startswith("empty.csv: not a readable table")
 
 
 # ---- members -------------------------------------------------------------------------------------
@@ -122,8 +135,8 @@ def test_only_exposures_that_play_a_part_must_be_there(here):
         ("x", "d", "imprint", "d.fits"),
     )
     assert member_faults(table, MEMBERS) == [
-        "b.fits: no such file, a member of x.json; fetch it or correct the expname",
-        "c.fits: no such file, a member of x.json, y.json; fetch it or correct the expname",
+        f"b.fits: no such file, a member of x.json; fetch it, {OTHERWISE}",
+        f"c.fits: no such file, a member of x.json, y.json; fetch it, {OTHERWISE}",
     ]
     assert member_faults(table, MEMBERS, {"b.fits", "c.fits"}) == []
 
@@ -156,11 +169,11 @@ def test_the_steps_of_an_association():
     flagged = [f"results/flagged/{STACK}/e_badpix_selfcal.fits",
                "results/flagged/skipped/f_badpix_selfcal.fits"]  # fmt: skip
     found = list(status.steps("x_asn", [STACK, "skipped", STACK], flagged))
-    stages = ("pedestal", "minimum", "median", "threshold", "write_back", "skip", "associate")
-    assert [stage for stage, _, _ in found] == list(stages)
-    assert found[3] == ("threshold", f"results/stacks/{STACK}/flags.fits",
+    stages = ("pedestal", "minimum", "median", "noise", "threshold")
+    assert [stage for stage, _, _ in found] == [*stages, "write_back", "skip", "associate"]
+    assert found[4] == ("threshold", f"results/stacks/{STACK}/flags.fits",
                         f"logs/threshold/{STACK}.log")  # fmt: skip
-    assert [log for _, _, log in found[4:]] == [
+    assert [log for _, _, log in found[5:]] == [
         f"logs/write_back/{STACK}/e.log",
         "logs/skip/f.log",
         "logs/associate/x_asn.log",
@@ -187,11 +200,12 @@ def test_the_first_step_with_a_log_of_this_run_is_the_one_that_failed(here):
 def test_the_status_is_a_table_and_a_few_lines(here, capsys):
     rows = [(f"a{i}", "failed", "median", "median: error: x") for i in range(23)]
     rows += [("b", "done", "", ""), ("c", "not reached", "", "")]
-    status.report(lambda started: rows if started == 5.0 else [], 5.0)
+    status.report(lambda started: (rows if started == 5.0 else [], ["a line"]), 5.0)
     lines = capsys.readouterr().err.splitlines()
     assert lines[:20] == [f"a{i} failed at median: median: error: x" for i in range(20)]
     assert lines[20:] == [
         "... and 3 more",
+        "a line",
         "associations: 1 done, 23 failed, 1 not reached; see results/status.csv",
     ]
     table = pd.read_csv("results/status.csv", keep_default_na=False)
@@ -200,21 +214,11 @@ def test_the_status_is_a_table_and_a_few_lines(here, capsys):
 
 
 def test_a_run_that_asked_for_no_association_leaves_the_table_of_the_last(here, capsys):
-    status.report(lambda _: [], 0)
-    assert capsys.readouterr().err == "no association was asked for\n"
+    status.report(lambda _: ([], ["figures: see there"]), 0)
+    assert capsys.readouterr().err == "figures: see there\n"
+    status.report(lambda _: ([], []), 0)
+    assert capsys.readouterr().err == ""
     assert os.listdir(here) == []
-
-
-def test_no_fault_of_the_status_fails_a_run(here, capsys):
-    (here / "results").write_text("a file where a folder is wanted")
-    status.report(lambda _: [("a", "done", "", "")], 0)
-    assert "status: warning: results/status.csv: cannot be written" in capsys.readouterr().err
-
-    def broken(_):
-        raise ValueError("unthinkable")
-
-    status.report(broken, 0)
-    assert capsys.readouterr().err == "status: warning: unthinkable\n"
 
 
 # ---- what is handed over -------------------------------------------------------------------------
@@ -239,15 +243,9 @@ class Nothing:
     """A Snakemake that has none of what is private today."""
 
 
-def test_without_its_private_interfaces_a_run_goes_on():
+def test_a_scheduler_that_has_no_limit_of_jobs_is_left_alone():
     workflow = Nothing()
-    assert internals.is_main_process(workflow) is True
-    assert internals.is_module(workflow) is False
-    assert internals.module_prefix(workflow) == ""
-    assert internals.outputs_of_run(workflow) == (set(), set())
-    internals.lift_job_rate(workflow)
-    workflow.local_exec = True
-    workflow.scheduler = Nothing()
+    workflow.local_exec, workflow.scheduler = True, Nothing()
     internals.lift_job_rate(workflow)
     assert not hasattr(workflow.scheduler, "job_rate_limiter")
 

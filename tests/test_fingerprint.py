@@ -102,3 +102,44 @@ def test_what_is_new_and_not_used_changes_no_stage(scripts):
             path.write_text(path.read_text() + "\n\ndef quite_new():\n    return 1\n")
 
     assert changed(scripts, edit) == []
+
+
+PROGRAM = """
+{imports}
+
+def main(arguments):
+    {inner}
+    return {call}()
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "inner", "call"),
+    [
+        ("from badpix_selfcal.a import used", "pass", "used"),
+        ("from badpix_selfcal.a import used as other", "pass", "other"),
+        ("from badpix_selfcal import a", "pass", "a.used"),
+        ("from badpix_selfcal import a as other", "pass", "other.used"),
+        ("", "from badpix_selfcal.a import used", "used"),
+        ("from badpix_selfcal.a import CONSTANT as used", "pass", "used"),
+    ],
+)
+def test_what_is_used_counts_however_it_is_imported(tmp_path, imports, inner, call):
+    def digest(folder, module):
+        for room in ("stages", "badpix_selfcal"):
+            (tmp_path / folder / room).mkdir(parents=True)
+        text = PROGRAM.format(imports=imports, inner=inner, call=call)
+        (tmp_path / folder / "stages" / "x.py").write_text(text)
+        (tmp_path / folder / "badpix_selfcal" / "a.py").write_text(module)
+        return fingerprint(str(tmp_path / folder), "stages/x")
+
+    module = "import os\n\nCONSTANT = 1\n\n\ndef used():\n    return CONSTANT + 1\n"
+    first = digest("first", module)
+    assert digest("same", module + "# a comment\n") == first
+    assert digest("constant", module.replace("CONSTANT = 1", "CONSTANT = 2")) != first
+    # What runs when the module is imported counts, too.
+    assert digest("statement", module + '\nos.environ["A"] = "b"\n') != first
+    assert digest("twice", f"CONSTANT = 2\n{module}") != first
+    assert digest("call", module + "\nos.nice(1)\n") != first
+    if "CONSTANT" not in imports:
+        assert digest("function", module.replace("+ 1", "+ 2")) != first

@@ -4,10 +4,21 @@ import io
 import random
 import string
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
-from badpix_selfcal.headers import BLOCK, CARD, END, parse, read_cards, read_hdus, read_primary
+from badpix_selfcal.headers import (
+    BLOCK,
+    CARD,
+    END,
+    card,
+    data_size,
+    parse,
+    read_cards,
+    read_hdus,
+    read_primary,
+)
 from badpix_selfcal.program import Fault
 
 PRINTABLE = "".join(chr(i) for i in range(32, 127))
@@ -93,10 +104,10 @@ def typed(value):
 def by_astropy(content):
     """Return the values and comments that astropy finds, of keywords that have one."""
     found = {}
-    for card in fits.Header.fromstring(content).cards:
-        commentary = card.image[8:10] != "= " or card.keyword in ("COMMENT", "HISTORY", "")
-        if not commentary and card.keyword.upper() not in found:
-            found[card.keyword.upper()] = typed(card.value), card.comment.strip()
+    for read in fits.Header.fromstring(content).cards:
+        commentary = read.image[8:10] != "= " or read.keyword in ("COMMENT", "HISTORY", "")
+        if not commentary and read.keyword.upper() not in found:
+            found[read.keyword.upper()] = typed(read.value), read.comment.strip()
     return found
 
 
@@ -195,3 +206,39 @@ def test_a_header_of_no_size_is_a_fault(tmp_path, keyword, value):
     for read in (read_hdus, read_primary):
         with pytest.raises(Fault, match=r"x\.fits: not a readable FITS file \(.*; fetch it again"):
             read(tmp_path / "x.fits")
+
+
+def test_the_size_of_the_data_is_that_of_the_standard():
+    """With what follows a table's rows, and with groups."""
+
+    def size(**more):
+        return data_size({"BITPIX": -32, "NAXIS": 2, "NAXIS1": 100, "NAXIS2": 30, **more})
+
+    assert size() == 12000 + 2400
+    assert size(PCOUNT=600) == 14400
+    assert size(PCOUNT=601) == 14400 + BLOCK
+    assert size(GCOUNT=2) == 24000 + 1920
+    assert size(NAXIS=0) == 0
+    assert size(NAXIS2=0) == 0
+
+
+def test_what_follows_the_last_part_of_a_file_is_left_alone(tmp_path):
+    fits.PrimaryHDU(data=np.ones((3, 4), np.float32)).writeto(tmp_path / "x.fits")
+    with open(tmp_path / "x.fits", "ab") as file:
+        file.write(b"notes of an archive")
+    (hdu,) = read_hdus(tmp_path / "x.fits")
+    assert hdu.shape == (3, 4)
+
+
+@pytest.mark.parametrize("value", ["", "it's", "'", "a&", "n" * 68, 0, -(10**18)])
+def test_a_written_card_is_read_by_astropy(value):
+    raw = card("KEY", value, "a comment that may be cut")
+    assert len(raw) == CARD
+    assert fits.Card.fromstring(raw).value == value
+    assert parse([raw])[0] == {"KEY": value}
+
+
+def test_a_text_that_fits_no_card_is_a_fault():
+    for value in ("n" * 69, "'" * 35):
+        with pytest.raises(Fault, match="too long for the FITS card KEY; use a shorter name"):
+            card("KEY", value, "")

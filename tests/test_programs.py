@@ -10,10 +10,10 @@ import fitsio
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import ROOT, program, wait_for, write_exposure
+from conftest import ROOT, call, program, wait_for, write_exposure
 
 from badpix_selfcal import program as shared
-from badpix_selfcal.files import atomic_write, reading
+from badpix_selfcal.files import atomic_write
 from badpix_selfcal.images import Header, read_image, with_unit, write_image
 from badpix_selfcal.program import Fault, refuse_overwriting
 
@@ -55,7 +55,7 @@ def test_what_is_no_fault_of_the_user_says_its_kind_and_shows_its_traceback(tmp_
     write_image(str(tmp_path / "m.fits"), PLANE, Header())
     done = program("threshold", "m.fits", "m.fits", "f.fits", check=False, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "threshold: error: KeyError: 'BPXKERN'\n"
+    assert done.stderr == "threshold: error: KeyError: 'BPXAXIS'\n"
     assert "Traceback" in done.stdout
 
 
@@ -93,17 +93,6 @@ def test_a_warning_goes_to_the_user_and_to_the_log(tmp_path, monkeypatch, capsys
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def test_a_file_appears_when_all_of_it_is_written(tmp_path):
-    path = tmp_path / "new" / "folder" / "x"
-    with atomic_write(str(path)) as part:
-        assert os.path.dirname(part) == str(path.parent)
-        with open(part, "w") as file:
-            file.write("new")
-        assert not path.exists()
-    assert path.read_text() == "new"
-    assert os.listdir(path.parent) == ["x"]
-
-
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt(), SystemExit(1)])
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, error):
     (tmp_path / "x").write_text("old")
@@ -115,21 +104,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, error):
     assert os.listdir(tmp_path) == ["x"]
 
 
-def test_errors_of_another_file_are_not_blamed_on_the_output(tmp_path):
-    (tmp_path / "out").mkdir()
-    with pytest.raises(FileNotFoundError, match="gone"), atomic_write(str(tmp_path / "out/x")):
-        os.stat(tmp_path / "gone")
-    where = str(tmp_path / "out" / "x")
-    with (
-        pytest.raises(Fault, match=r"x: cannot be written \(no room\); make room"),
-        atomic_write(where),
-    ):
-        raise OSError(28, "no room")
+def test_a_folder_that_cannot_be_made_is_a_fault(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Fault, match="cannot be written"), atomic_write(str(tmp_path / "file/x")):
         pass
-    with pytest.raises(Fault, match=r"^some: no room; check"), reading("some"):
-        raise OSError(28, "no room")
 
 
 # ---- images --------------------------------------------------------------------------------------
@@ -199,9 +177,14 @@ def test_comments_name_the_unit_where_it_is_known():
 
 def test_no_stage_hands_on_how_its_image_was_stored(tmp_path):
     """Cards of an exposure's headers that a stage keeps are those that the next ones need."""
-    exposure = write_exposure(tmp_path / "e_rate.fits", checksum=True, primary={"GRATING": "PRISM"})
-    program("pedestal", exposure, "--output", "p.fits", "--stack", "s-1", cwd=tmp_path)
-    program("minimum", "p.fits", "m.fits", cwd=tmp_path)
+    exposure = write_exposure(
+        tmp_path / "e_rate.fits",
+        checksum=True,
+        primary={"GRATING": "PRISM"},
+        science={"GRATING": "G140H"},
+    )
+    call("pedestal", exposure, "--output", tmp_path / "p.fits", "--stack", "s-1")
+    call("minimum", tmp_path / "p.fits", tmp_path / "m.fits")
     primary = fits.getheader(tmp_path / "p.fits")
     assert (primary["BPXSTACK"], primary["BPXNEXP"]) == ("s-1", 1)
     assert fits.getheader(tmp_path / "p.fits", 1)["EXTNAME"] == "e"
@@ -211,3 +194,4 @@ def test_no_stage_hands_on_how_its_image_was_stored(tmp_path):
     stored = {"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "COMMENT"}
     assert set(header) == kept | own | stored
     assert header["BPXF0001"] == 1
+    assert header["GRATING"] == "PRISM"  # the primary header wins

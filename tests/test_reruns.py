@@ -7,7 +7,7 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ROOT, Workflow, add_statement, copy_workflow, write_association, write_exposure
+from conftest import ROOT, add_statement, copy_workflow, write_association, write_exposure
 
 # What runs in the folder of the fixture, whose product "alone" is skipped.
 STAGES = {"pedestal": 1, "minimum": 1, "median": 1, "threshold": 1, "write_back": 2}
@@ -22,32 +22,6 @@ def from_stage(name):
     """Return the jobs from a stage on."""
     names = list(STAGES)
     return {stage: STAGES[stage] for stage in names[names.index(name) :]} | AFTER_FLAGS
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Return a folder where everything is done, of two nods of one stack and one alone."""
-    workflow = Workflow(tmp_path_factory.mktemp("finished"))
-    names = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
-    for i, name in enumerate(names):
-        write_exposure(workflow.path("rate", f"{name}_rate.fits"), seed=i)
-    files = [f"../rate/{name}_rate.fits" for name in names]
-    pairs = [(files[0], "science"), (files[1], "background")]
-    write_association(workflow.path("asn/one_asn.json"), ("p1", pairs))
-    pairs = [(files[1], "science"), (files[0], "background")]
-    write_association(workflow.path("asn/two_asn.json"), ("p2", pairs))
-    write_association(workflow.path("asn/alone_asn.json"), ("p3", [(files[2], "science")]))
-    workflow.run("--quiet", "all")
-    return workflow.folder
-
-
-@pytest.fixture
-def done(finished, tmp_path):
-    """Return a copy of that folder, with its modification times."""
-    shutil.copytree(finished, tmp_path / "run", symlinks=True)
-    for path in (tmp_path / "run").rglob(".snakemake_timestamp"):
-        shutil.copystat(finished / path.relative_to(tmp_path / "run"), path)
-    return Workflow(tmp_path / "run")
 
 
 def test_nothing_runs_when_nothing_changed(done):
@@ -105,20 +79,21 @@ EDITS = {
     # Its input is gone, as it is temporary, and has to be made again.
     "stages/minimum": from_stage("pedestal"),
     "stages/median": from_stage("median"),
-    "stages/write_back": {"write_back": 2, "associate": 2, "summary": 1},
-    "stages/skip": {"skip": 1, "associate": 1, "summary": 1},
-    "tables/members": {"members": 1, "summary": 1},
+    # Of the others, none makes what another makes but for what follows.
+    "stages/write_back stages/skip": {"write_back": 2, "skip": 1, "associate": 3, "summary": 1},
+    "tables/members tables/checksums": {"members": 1, "summary": 1, **INPUTS},
     "tables/associate": {"associate": 3},
-    "tables/checksums": INPUTS,
+    "tables/summary": {"summary": 1},
 }
 
 
-@pytest.mark.parametrize("program", EDITS)
-def test_an_edited_program(done, tmp_path, program):
+@pytest.mark.parametrize("programs", EDITS)
+def test_an_edited_program(done, tmp_path, programs):
     """That stage and what follows; which edits count is tested with the fingerprint."""
     snakefile = copy_workflow(tmp_path)
-    add_statement(tmp_path / "scripts" / f"{program}.py", "main")
-    assert done.jobs(snakefile=snakefile) == EDITS[program]
+    for program in programs.split():
+        add_statement(tmp_path / "scripts" / f"{program}.py", "main")
+    assert done.jobs(snakefile=snakefile) == EDITS[programs]
 
 
 def test_an_edited_program_of_an_old_date(done, tmp_path):

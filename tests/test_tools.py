@@ -8,7 +8,7 @@ import pytest
 from conftest import program, write_exposure
 
 from badpix_selfcal.headers import card
-from badpix_selfcal.parameters import PARAMETERS
+from badpix_selfcal.parameters import PARAMETERS, effective
 from tables.summary import CARDS, products, row_of, warnings_of
 from tools.plan import first_stale_stage, pending, sizes
 from tools.prune import size
@@ -103,8 +103,8 @@ def write_cards(path, **cards):
 
 def make_stack(folder, **changed):
     """Write the files of the stack with the default parameters and what is changed."""
-    values = {p.name: p.default for p in PARAMETERS} | {"dispersion_axis": 2} | changed
-    cards = {p.card: values[p.name] for p in PARAMETERS}
+    values = effective(DEFAULTS | {"dispersion_axis": 2} | changed)
+    cards = {p.card: values[p.name] for p in PARAMETERS if p.name in values}
     for name in ("minimum", "median", "flags"):
         write_cards(folder / f"results/stacks/{STACK}/{name}.fits", **cards)
 
@@ -116,8 +116,8 @@ def test_plan_knows_from_which_stage_on_a_stack_is_made(here):
     assert stale() == "minimum"
     make_stack(here)
     assert stale() is None
-    assert stale(kernel_size=17) == stale(edge_mode="shrink") == "median"
-    assert stale(dispersion_axis=1) == "median"
+    assert stale(kernel_size=17) == stale(dispersion_axis=1) == "median"
+    assert stale(edge_mode="shrink") == stale(threshold="sigma") == "minimum"
     assert stale(dispersion_axis=2) is None
     assert stale(flagfrac_lower=0.01) == stale(flagfrac_upper=0.01) == "threshold"
     (here / f"results/stacks/{STACK}/median.fits").unlink()
@@ -153,7 +153,7 @@ def test_plan_foresees_the_sizes_of_results(here):
         write_exposure(f"{name}_rate.fits", seed=1)
     found = sizes(ROWS)
     n, whole = 48 * 64, os.path.getsize("a_rate.fits")
-    stack = {"pedestal": 3 * 4 * n, "minimum": 6 * n, "median": 4 * n, "flags": n}
+    stack = {"pedestal": 3 * 4 * n, "minimum": 6 * n, "median": 4 * n, "noise": 4 * n, "flags": n}
     flagged = [(STACK, "a"), (STACK, "b"), ("skipped", "e")]
     assert found == {
         **{f"results/stacks/{STACK}/{name}.fits": value for name, value in stack.items()},
@@ -189,6 +189,9 @@ def test_plan_says_whether_there_is_room(here):
 # ---- summary -------------------------------------------------------------------------------------
 
 
+PRODUCT = {"n_exposures": 2, "n_background": 1}
+
+
 @pytest.mark.parametrize(
     ("header", "warnings"),
     [
@@ -205,18 +208,18 @@ def test_plan_says_whether_there_is_room(here):
             {"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0, "BPXE0012": "e12", "BPXW0012": "dim",
              "BPXNLINE": 7},
             ["e12: dim", "7 flagged pixels repeat at one wavelength on bright structure, maybe a "
-             "spectral line; add dedicated backgrounds"],
+             "spectral line; add selfcal exposures of other positions or targets"],
         ),
     ],
 )  # fmt: skip
 def test_what_the_summary_warns_of(header, warnings):
-    assert warnings_of(header) == warnings
-    assert row_of(header)["warnings"] == ("; ".join(warnings) or None)
+    assert warnings_of(header, PRODUCT) == warnings
+    assert row_of(header, PRODUCT)["warnings"] == ("; ".join(warnings) or None)
 
 
 def test_the_columns_of_the_summary():
     header = {card: i for i, card in enumerate(CARDS.values())} | {"S_BPXSLF": "COMPLETE"}
-    row = row_of(header)
+    row = row_of(header, PRODUCT)
     assert row.pop("status") == "COMPLETE"
     row.pop("warnings")
     assert row == dict(zip(CARDS, range(len(CARDS)), strict=True))
@@ -228,7 +231,8 @@ def test_the_products_of_a_members_table():
     again = ("x_asn", "p", "a", "selfcal", "a_rate.fits", STACK)
     rows = [dict(zip(columns, row, strict=True)) for row in [*ROWS, again]]
     assert products(rows) == [
-        {"association": "x_asn", "product": "p", "stack": STACK, "science": "a", "n_exposures": 3},
+        {"association": "x_asn", "product": "p", "stack": STACK, "science": "a",
+         "n_exposures": 3, "n_background": 1},
         {"association": "y_asn", "product": "q", "stack": "skipped", "science": "e",
-         "n_exposures": 1},
+         "n_exposures": 1, "n_background": 0},
     ]  # fmt: skip
