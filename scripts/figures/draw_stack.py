@@ -16,12 +16,11 @@ from badpix_selfcal.files import atomic_write
 from badpix_selfcal.flags import HIGH, LOW, difference
 from badpix_selfcal.images import read_exposure, read_image
 from badpix_selfcal.labels import settings, title
-from badpix_selfcal.noise import noise as noise_of
 from badpix_selfcal.parameters import of_stage
 from badpix_selfcal.pictures import save
 from badpix_selfcal.program import log, parser
 from badpix_selfcal.running_median import box_sum
-from badpix_selfcal.spread import limits, scatter
+from badpix_selfcal.spread import limits, local_scatter, scatter
 from badpix_selfcal.tables import write_table
 from badpix_selfcal.wavelengths import wavelengths_at
 
@@ -272,11 +271,10 @@ def draw_tails(figure, stack):
     reach = max(20 * unit, float(np.percentile(np.abs(valid), 99.998)))
     thresholds = np.geomspace(unit, reach, 120)
     by_noise = stack.excess is not stack.difference
-    noise = np.ones_like(stack.excess) if by_noise else np.full_like(stack.excess, np.nan)
-    if stack.axis and not by_noise:
-        kernel_size = stack.header["BPXKERN"]
-        noise = noise_of(stack.minimum, stack.median, kernel_size, stack.axis)
-    noise = np.where(np.isfinite(stack.excess), noise, np.nan)
+    if by_noise or not stack.axis:
+        noise = np.where(np.isfinite(stack.excess), 1 if by_noise else unit, np.nan)
+    else:
+        noise = local_scatter(stack.difference, stack.axis)
     n_exposures = stack.header["BPXNEXP"]
     expected = dict(zip((LOW, HIGH), expected_beyond(noise, thresholds, n_exposures), strict=True))
     for value, (name, colour, _) in STYLES.items():
@@ -309,7 +307,7 @@ def draw_tails(figure, stack):
         cost.set(xlim=(2, 12), xlabel="nsigma")
     else:
         cost.set(xscale="log", xlim=(1e-5, 0.1), xlabel="flagfrac (of the valid pixels)")
-    cost.set_title(f"what it costs: good pixels among the flagged\n{stack.deviants}",
+    cost.set_title(f"what it costs, at least: good pixels among the flagged\n{stack.deviants}",
                    fontsize="medium")  # fmt: skip
     for axes in (tails, cost):
         axes.grid(alpha=0.3)
