@@ -16,8 +16,10 @@ run: .venv/run  ## the demo: simulate exposures, flag their bad pixels
 	@echo "  results/by_association/    minimum, median, flags and flagged exposures by association"
 	@echo "  results/associations/      the associations for calwebb_spec2"
 
-report: .venv/run  ## the demo's figures and tables in one file, report.html
-	.venv/bin/snakemake --cores all --report report.html --report-after-run -- all figures
+report: .venv/run  ## the demo's page: results/report.html
+	.venv/bin/snakemake --cores all -- report
+	@echo
+	@echo "Done. Open results/report.html in a browser."
 
 # The pictures of the README, from the demo.
 MRS := jw09001_mirifulong_6exp-b4d5fd219b3c

@@ -320,7 +320,7 @@ def test_warnings_of_the_summary_are_counted(tree):
 
 
 def test_tables_of_what_exists_after_a_failure(tree):
-    """With --keep-going, summary and overview are of what was flagged; all of it once mended."""
+    """With --keep-going, summary and page are of what was flagged; all of it once mended."""
     archive(tree, DITHERS[0], *NODS, OTHER_TARGET)
     pairs = [(f"{NODS[0]}_rate.fits", "science"), (f"{NODS[1]}_rate.fits", "background")]
     write_association(tree.path("asn", f"{NODS[0]}_asn.json"), (NODS[0], pairs))
@@ -328,13 +328,15 @@ def test_tables_of_what_exists_after_a_failure(tree):
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
     config = ["exposures=mast"]
-    done = tree.run("--keep-going", "--", "all", "figures", config=config, check=False)
+    done = tree.run("--keep-going", "--", "report", config=config, check=False)
     assert done.returncode != 0
     summary = pd.read_csv(tree.path("results/summary.csv"))
     assert set(summary["science"]) == {DITHERS[0], OTHER_TARGET}
-    assert "2 products: 1 complete" in tree.path("results/report/overview.rst").read_text()
+    assert "<strong>2 failed</strong>" in tree.path("results/report.html").read_text()
     assert len(list(tree.path("results/figures").glob("*/flags.png"))) == 1
     broken.write_bytes(whole)
-    tree.run("--", "all", "figures", config=config)
+    tree.run("--", "report", config=config)
     assert len(pd.read_csv(tree.path("results/summary.csv"))) == 4
-    assert "4 products" in tree.path("results/report/overview.rst").read_text()
+    page = tree.path("results/report.html").read_text()
+    assert "4 products" in page
+    assert "failed" not in page

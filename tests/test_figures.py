@@ -1,6 +1,7 @@
 """Figures, the report's tables, the tuning: that they are made, and that their numbers are true."""
 
 import csv
+import re
 import subprocess
 import sys
 
@@ -11,16 +12,33 @@ from astropy.io import fits
 from conftest import ROOT, Workflow, call, flag, planes_of, write_association, write_exposure
 from matplotlib.image import imread
 
+from badpix_selfcal.dq import NAMES
 from badpix_selfcal.injection import STRENGTHS
+from badpix_selfcal.labels import title
 from badpix_selfcal.parameters import SETTING
+from badpix_selfcal.pictures import indexed
+from badpix_selfcal.spread import scatter
+from badpix_selfcal.wavelengths import wavelengths_at
 from demo.recall import rows_of
-from figures.draw_stack import Stack
-from figures.overview import warning_rows
+from figures.draw_shared import shared_rows
+from figures.draw_stack import (
+    Stack,
+    dominance,
+    expected_beyond,
+    known_rows,
+    long_runs,
+    neighbours,
+    regions,
+)
+from figures.report import products_of, words_of_roles
 from tune.draw_tune import by_setting, by_strength
-from tune.inject import injection, noise
+from tune.inject import injection
 from tune.score import score
 
-FIGURES = ("flags", "stages", "histogram", "cuts", "places", "fractions", "sources", "runs")
+FIGURES = (
+    *("flags", "stages", "histogram", "tails", "cuts", "places", "sources", "runs"),
+    "known",
+)
 
 
 @pytest.fixture
@@ -53,10 +71,10 @@ def drawn(tmp_path_factory):
 
 
 def test_every_figure_is_there(drawn):
-    (folder,) = drawn.path("results/figures").iterdir()
-    vectors = {f"{name}.svg" for name in ("histogram", "cuts", "places", "fractions")}
+    (folder,) = drawn.path("results/figures").glob("*/")
+    vectors = {f"{name}.svg" for name in ("histogram", "tails", "cuts", "places", "known")}
     pictures = {f"{name}.png" for name in FIGURES}
-    assert {p.name for p in folder.iterdir()} == pictures | vectors | {"numbers.csv"}
+    assert {p.name for p in folder.iterdir()} == (pictures | vectors | {"numbers.csv", "flags.reg"})
     assert all("</svg>" in (folder / name).read_text() for name in vectors)
     assert all(is_picture(folder / f"{name}.png") for name in FIGURES)
 
@@ -75,36 +93,169 @@ def test_numbers_are_those_of_the_flags(drawn):
     assert numbers["kernel_size"] == "15"
 
 
-def test_products_are_counted_truly(drawn):
-    table = pd.read_csv(drawn.path("results/report/products.csv")).set_index("product")
+def test_regions_are_where_the_flags_are(drawn):
+    """In image coordinates, which begin with 1."""
+    (path,) = drawn.path("results/figures").glob("*/flags.reg")
     (flags_path,) = drawn.path("results/stacks").glob("*/flags.fits")
-    flags = fits.getdata(flags_path) > 0
-    known = fits.getdata(drawn.path("asn/e0_nrs1_rate.fits"), "DQ") & 1 > 0
-    row = table.loc["three"]
-    assert (row["science"], row["background"], row["selfcal"], row["other"]) == (1, 1, 1, 1)
-    assert row["flagged"] == row["high"] + row["low"] == flags.sum()
-    assert row["already DO_NOT_USE"] == (flags & known).sum()
-    assert row["new"] == (flags & ~known).sum()
-    assert table.loc["alone", "status"] == "SKIPPED"
-    assert np.isnan(table.loc["alone", "flagged"])
+    flags = fits.getdata(flags_path)
+    boxes = re.findall(r"^box\((\d+),(\d+),1,1,0\) .*tag={(\w+)}", path.read_text(), re.M)
+    found = np.zeros_like(flags)
+    for x, y, kind in boxes:
+        found[int(y) - 1, int(x) - 1] = {"low": 1, "high": 2}[kind]
+    assert np.array_equal(found, flags)
 
 
-def test_warnings_come_first_and_skipped_products_before_them(drawn):
-    page = drawn.path("results/report/overview.rst").read_text()
-    assert "2 products: 1 complete in 1 stacks, 1 skipped" in page
-    assert page.index("Warnings") < page.index("Products")
-    first = pd.read_csv(drawn.path("results/report/warnings.csv")).iloc[0]
-    assert first["product"] == "alone"
-    assert "nothing flagged" in first["warning"]
+def test_regions_say_the_wavelength():
+    flags = np.array([[0, 2]], np.uint8)
+    lines = regions(flags, np.array([[np.nan, 5.125]], np.float32))
+    assert lines[-1] == "box(2,1,1,1,0) # color=orange tag={high} tag={5.1250 um}"
 
 
-def test_a_warning_of_a_stack_comes_once():
-    rows = [
-        {"product": f"p{i}", "stack": "s", "status": "COMPLETE", "warnings": "w"} for i in (1, 2)
+def test_roles_are_counted():
+    roles = {"a": {"science", "selfcal"}, "b": {"background", "selfcal"}}
+    said = "1 science, 1 background, 2 selfcal (2 files; one may have several roles)"
+    assert words_of_roles(roles) == said
+    assert words_of_roles({"a": {"science"}, "b": {"background"}}) == "1 science, 1 background"
+
+
+def test_what_became_of_products():
+    names = ("association", "product", "exposure", "exptype", "path", "stack")
+    members = [
+        dict(zip(names, (name, name, name, "science", "", stack), strict=True))
+        for name, stack in (("a", "s"), ("b", "skipped"), ("c", "t"), ("d", "u"))
     ]
-    rows += [{"product": "q", "stack": "skipped", "status": "SKIPPED", "warnings": "none"}]
-    rows += [{"product": "r", "stack": "t", "status": "COMPLETE", "warnings": ""}]
-    assert warning_rows(rows) == [("q", "none"), ("p1 and 1 more of its stack", "w")]
+    summary = [{"association": n, "product": n, "warnings": f"of {n}", "n_new": "3"} for n in "abc"]
+    status = [
+        {"association": "c", "status": "failed", "stage": "pedestal", "message": "m"},
+        {"association": "d", "status": "not reached", "stage": "", "message": ""},
+    ]
+    found = products_of(members, summary, status)
+    assert [(row["status"], row["message"]) for row in found] == [
+        ("done", ""),
+        ("skipped", "of b"),
+        ("failed", "at pedestal: m"),
+        ("not reached", ""),
+    ]
+    assert found[0]["n_new"] == "3"
+
+
+def test_flags_that_stacks_share():
+    a, b = np.zeros((2, 10, 10), np.uint8)
+    a[0, :4] = 2
+    b[0, 2:5] = 2
+    b[1, 0] = 1
+    rows = shared_rows("NRS1", [({"BPXSTACK": "a"}, a), ({"BPXSTACK": "b"}, b)])
+    assert ("NRS1", "high", "a", "b", 4, 3, 2, 0.12) in rows
+    assert ("NRS1", "low", "b", "a", 1, 0, 0, 0.0) in rows
+    assert len(rows) == 4
+
+
+def test_known_bits_against_chance():
+    dq, flags = np.zeros((10, 10), np.uint32), np.zeros((10, 10), np.uint8)
+    dq[0, :5] = 1
+    dq[5, 5] = 1 << 31
+    flags[0, 0], flags[1, 1], flags[9, 9] = 2, 1, 2
+    rows = {name: rest for name, *rest in known_rows(flags, dq)}
+    assert rows["DO_NOT_USE"] == [1, pytest.approx(3 * 0.05)]
+    assert rows["REFERENCE_PIXEL"] == [0, pytest.approx(0.03)]
+    assert rows["beside a\nDO_NOT_USE pixel"] == [1, pytest.approx(3 * 0.07)]
+    assert len(rows) == 3
+
+
+def test_names_of_dq_are_those_of_jwst():
+    from stdatamodels.jwst.datamodels.dqflags import pixel
+
+    assert {name: 1 << bit for bit, name in enumerate(NAMES)} == {
+        name: value for name, value in pixel.items() if value
+    }
+
+
+def test_neighbours():
+    mask = np.zeros((5, 6), bool)
+    mask[0, 0] = mask[3, 4] = True
+    found = {tuple(map(int, place)) for place in np.argwhere(neighbours(mask))}
+    assert found == {(0, 0), (0, 1), (1, 0), (1, 1)} | {
+        (y, x) for y in (2, 3, 4) for x in (3, 4, 5)
+    }
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_long_runs(axis):
+    flagged = np.zeros((3, 8), bool)
+    flagged[0, :3] = flagged[1, 2:4] = flagged[2, 4:] = True
+    expected = flagged.copy()
+    expected[1] = False
+    flagged, expected = (flagged, expected) if axis == 1 else (flagged.T, expected.T)
+    assert np.array_equal(long_runs(flagged, axis), expected)
+
+
+def test_dominance():
+    source = np.array([[1, 1, 2, 2], [1, 2, 2, 2]])
+    share, number = dominance(source, 2, tile=2)
+    assert share.tolist() == [[0.75, 1.0]]
+    assert number.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_what_noise_gives_is_what_noise_gave(rng, n):
+    """The minimum of several exposures, whose noise differs from slice to slice."""
+    sigma = np.where(np.arange(500) % 16 < 12, 1.0, 0.2)
+    image = rng.normal(0, 1, (n, 400, 500)).min(axis=0)
+    image -= np.median(image)
+    unit = scatter(image)
+    image, level = image * sigma, np.broadcast_to(unit * sigma, image.shape)
+    for expected, side in zip(
+        expected_beyond(level, np.array([1.5, 2.5]), n), (-image, image), strict=True
+    ):
+        found = [np.count_nonzero(side > threshold) for threshold in (1.5, 2.5)]
+        assert found == pytest.approx(expected, rel=0.1, abs=15)
+
+
+def test_colours_of_a_picture_stay_if_there_are_few():
+    words = np.array([[1, 1, 0xFF0000], [2, 2, 0xFE0101]], np.uint32)
+    numbers, palette = indexed(words, most=4)
+    assert np.array_equal(palette[numbers], words)
+    numbers, palette = indexed(words, most=2)
+    assert palette.tolist() == [1, 2]
+    numbers, palette = indexed(np.array([[7, 7, 0xFF0000, 0xFF0000, 0xFE0101]], np.uint32), most=2)
+    assert palette[numbers].tolist() == [[7, 7, 0xFF0000, 0xFF0000, 0xFF0000]]
+
+
+def test_a_stack_in_words():
+    miri = {"DETECTOR": "MIRIFULONG", "CHANNEL": "34", "BAND": "SHORT"}
+    assert title(miri) == "MIRI MRS, channels 3 and 4, band SHORT"
+    del miri["BAND"]
+    assert title(miri) == "MIRI MRS, channels 3 and 4, several bands"
+    nirspec = {"DETECTOR": "NRS2", "GRATING": "PRISM", "FILTER": "CLEAR"}
+    assert title(nirspec) == "NIRSpec IFU, PRISM/CLEAR, NRS2"
+
+
+def test_wavelengths_of_an_exposure_with_a_wcs(tmp_path):
+    import gwcs
+    from astropy import coordinates, units
+    from astropy.modeling.models import Identity, Mapping, Shift
+    from gwcs import coordinate_frames
+    from stdatamodels.jwst.datamodels import IFUImageModel
+
+    detector = coordinate_frames.Frame2D(name="detector", unit=(units.pix, units.pix))
+    sky = coordinate_frames.CelestialFrame(
+        reference_frame=coordinates.ICRS(), axes_order=(0, 1), name="sky"
+    )
+    wave = coordinate_frames.SpectralFrame(
+        axes_order=(2,), unit=(units.um,), axes_names=("lam",), name="wave"
+    )
+    world = coordinate_frames.CompositeFrame([sky, wave], name="world")
+    transform = Mapping((0, 1, 1)) | Identity(2) & Shift(5)  # 5 micron and the row
+    path = str(tmp_path / "e_assign_wcs.fits")
+    with IFUImageModel((8, 9)) as model:
+        model.meta.wcs = gwcs.WCS([(detector, transform), (world, None)])
+        model.meta.cal_step.assign_wcs = "COMPLETE"
+        model.save(path)
+    found = wavelengths_at(path, np.array([0, 3]), np.array([2, 2]))
+    assert found.tolist() == [5, 8]
+    with fits.open(path, mode="update") as hdus:
+        del hdus[0].header["S_WCS"]
+    assert np.isnan(wavelengths_at(path, np.array([0]), np.array([2]))).all()
 
 
 def test_a_changed_threshold_draws_again(drawn):
@@ -116,8 +267,8 @@ def test_a_changed_threshold_draws_again(drawn):
 @pytest.mark.parametrize(
     ("case", "without_colour"),
     [
-        ("no valid pixel", {"cuts", "fractions"}),
-        ("constant", {"cuts", "runs"}),
+        ("no valid pixel", {"cuts", "tails"}),
+        ("constant", {"cuts", "runs", "tails"}),
         ("nothing flagged of many", {"cuts"}),
         ("one exposure without an axis", {"runs"}),
     ],
@@ -142,10 +293,17 @@ def test_figures_of_what_is_out_of_the_ordinary(tmp_path, capsys, case, without_
     files = flag(tmp_path, exposures, {}, **parameters)
     capsys.readouterr()
     stages = [files[name] for name in ("minimum", "median", "flags")]
-    call("draw_stack", *stages, tmp_path / "figures")
+    call("draw_stack", *stages, exposures[0], tmp_path / "figures")
     assert capsys.readouterr().err == ""
     found = {name for name in FIGURES if is_picture(tmp_path / "figures" / f"{name}.png")}
     assert set(FIGURES) - found == without_colour
+    flagged = tmp_path / "flagged.fits"
+    call("write_back", exposures[0], files["flags"], flagged)
+    page = tmp_path / "page.html"
+    capsys.readouterr()
+    call("blink", *stages, exposures[0], flagged, page, tmp_path / "small.png")
+    assert capsys.readouterr().err == ""
+    assert "nan" not in page.read_text().partition('id="facts">')[2].partition("<")[0].lower()
 
 
 def test_figures_in_units_of_the_noise(tmp_path, capsys):
@@ -154,7 +312,7 @@ def test_figures_in_units_of_the_noise(tmp_path, capsys):
     files = flag(tmp_path, exposures, {}, **parameters)
     stages = [files[name] for name in ("minimum", "median", "flags")]
     capsys.readouterr()
-    call("draw_stack", *stages, tmp_path / "figures", "--noise", files["noise"])
+    call("draw_stack", *stages, exposures[0], tmp_path / "figures", "--noise", files["noise"])
     assert capsys.readouterr().err == ""
     assert all(is_picture(tmp_path / "figures" / f"{name}.png") for name in FIGURES)
     assert "(minimum - median) / noise" in (tmp_path / "figures/histogram.svg").read_text()
@@ -162,7 +320,7 @@ def test_figures_in_units_of_the_noise(tmp_path, capsys):
         numbers = dict(csv.reader(file))
     assert (numbers["threshold"], float(numbers["nsigma_lower"])) == ("sigma", 7)
     assert "flagfrac_lower" not in numbers
-    stack = Stack(*stages, files["noise"])
+    stack = Stack(*stages, exposures[0], files["noise"])
     noise = fits.getdata(files["noise"])
     low, high = stack.band
     assert np.array_equal(high, 5 * noise, equal_nan=True)
@@ -228,8 +386,8 @@ def test_noise_is_that_of_the_middle(rng):
     image = rng.normal(3, 0.2, (400, 400)).astype(np.float32)
     image[rng.random(image.shape) < 0.01] = 1e6
     image[:10] = np.nan
-    assert noise(image) == pytest.approx(0.2, rel=0.02)
-    assert noise(np.full((3, 3), np.nan)) == 0
+    assert scatter(image) == pytest.approx(0.2, rel=0.02)
+    assert scatter(np.full((3, 3), np.nan)) == 0
 
 
 def test_scores_count_found_and_others():

@@ -47,13 +47,15 @@ KEPT = (
     "results/flagged/skipped/e_badpix_selfcal.fits",
     *("results/associations/x_asn.json", "results/associations/y_asn.json"),
     "results/by_association/x_asn/p/minimum.fits",
-    *("results/members.csv", "results/summary.csv", "results/report/overview.rst"),
+    *("results/members.csv", "results/summary.csv", "results/report.html"),
+    *(f"results/report/{STACK}.{form}" for form in ("html", "png")),
     *("a_rate.fits", "logs/median.log", "results/notes.txt"),
 )
 LEFT = (
     f"results/stacks/{OTHER}/minimum.fits",
     f"results/tune/{OTHER}/1/added.fits",
     f"results/figures/{OTHER}/flags.png",
+    *(f"results/report/{OTHER}.{form}" for form in ("html", "png")),
     *(f"results/flagged/{STACK}/{name}_badpix_selfcal.fits" for name in "cde"),
     f"results/flagged/{OTHER}/a_badpix_selfcal.fits",
     "results/flagged/skipped/a_badpix_selfcal.fits",

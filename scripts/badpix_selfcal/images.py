@@ -160,6 +160,29 @@ def read_as_float32(path):
         return np.asarray(hdus["SCI"].data, dtype=np.float32)
 
 
+def read_exposure(path, shape):
+    """
+    Read an exposure for a picture.
+
+    Parameters
+    ----------
+    path : str
+    shape : tuple of int
+        That of its stack, [ny, nx].
+
+    Returns
+    -------
+    image : ndarray of float32, [ny, nx]
+        SCI.
+    dq : ndarray of uint32, [ny, nx]
+        DQ, 0 where there is none.
+    """
+    image, hdus = read_science(path)
+    if image.shape != shape:
+        raise Fault(f"{path}: not of the stack's shape {shape}; give an exposure of the stack")
+    return image, read_dq(path, hdus)
+
+
 def read_image(path, extension=None):
     """
     Read a stage's file.

@@ -16,8 +16,10 @@ RESULTS = {
     "checksums": "results/checksums.csv",
     "provenance": "results/provenance.json",
     "figures": "results/figures/{stack}",
-    "overview": "results/report/overview.rst",
     "recall": "results/report/recall.csv",
+    "blink": "results/report/{stack}.html",
+    "thumbnail": "results/report/{stack}.png",
+    "report": "results/report.html",
     "tune": "results/tune/{stack}",
     "mask": "results/mask",
 }

@@ -9,7 +9,7 @@ from badpix_selfcal.program import parser
 from badpix_selfcal.tables import FLAGGED, read_planned
 
 # Every result is in one of these; each is kept or goes as a whole.
-OF_STACK = ("stack", "figures", "tune")
+OF_STACK = ("stack", "figures", "blink", "thumbnail", "tune")
 OF_ASSOCIATION = ("associate", "view")
 RESULTS = [
     *(path_of(name, stack="*") for name in OF_STACK),

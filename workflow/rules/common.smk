@@ -1,5 +1,6 @@
 import functools
 import gc
+import hashlib
 import json
 import os
 import sys
@@ -120,6 +121,12 @@ others_of_association = (
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
 flagged_files = flagged["flagged"].unique()
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
+# One exposure of each stack is shown before and after: the first science one by name.
+shown = (
+    flagged[(flagged["exptype"] == "science") & (flagged["stack"] != SKIPPED)]
+    .groupby("stack")
+    .first()
+)
 
 
 DEMO_MB = 60  # the largest exposure of the demo, before it is made
@@ -144,6 +151,11 @@ def exposures(wildcards):
 def exposure(wildcards):
     """Return the file of an exposure."""
     return user_file(path_of_exposure[wildcards.exposure])
+
+
+def shown_exposure(wildcards):
+    """Return the exposure that a stack's figures show."""
+    return user_file(shown.loc[wildcards.stack, "path"])
 
 
 def association_file(wildcards):
@@ -186,6 +198,15 @@ def code(program):
     trigger misses edited modules and old modification times, and takes a mere touch for an edit.
     """
     return fingerprint(SCRIPTS, program)
+
+
+def folder_hash(folder):
+    """Return the content hash of the files of a folder of the scripts, for what is no program."""
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(f"{SCRIPTS}/{folder}")):
+        with open(f"{SCRIPTS}/{folder}/{name}", "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:12]
 
 
 @functools.cache

@@ -19,7 +19,7 @@ onsuccess:
 
 
 onerror:
-    status.write_partial(
-        f"{SCRIPTS}/selfcal", internals.outputs_of_run(workflow)[1]
-    )
+    unfinished = internals.outputs_of_run(workflow)[1]
+    status.write_partial("summary", f"{SCRIPTS}/selfcal", unfinished)
     status.report(status_rows, run_started)
+    status.write_partial("report", f"{SCRIPTS}/selfcal", unfinished)

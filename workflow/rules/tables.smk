@@ -38,6 +38,7 @@ rule members:
         path_of("members"),
     log:
         "logs/members.log",
+    priority: 7  # first, as the page of a run that fails needs it
     conda:
         "../../envs/environment.yaml"
     params:

@@ -23,7 +23,7 @@ WARNINGS = {
     "unknown dispersion axis": "dispersion axis unknown",
     "no valid pixel": "no valid pixel in the minimum",
 }
-PLACES = {"figures": "results/figures/ and results/report/", "tune": "results/tune/"}
+PLACES = {"report": "results/report.html", "figures": "results/figures/", "tune": "results/tune/"}
 RECORD = Path(".snakemake/badpix_selfcal_run.json")
 
 
@@ -130,28 +130,31 @@ def place_lines(targets):
     ]
 
 
-def write_partial(launcher, unfinished):
+def write_partial(name, launcher, unfinished):
     """
-    Write the tables of a run that failed, of what there is, as its own rules did not come to that.
+    Write a table or the page of a run that failed, of what there is: its rule did not come to that.
 
-    They are older than what a next run makes, and are made again then.
+    It is older than what a next run makes, and is made again then.
 
     Parameters
     ----------
+    name : {"summary", "report"}
+        The page says what status.csv says.
     launcher : str
         The program selfcal.
     unfinished : set of str
         Outputs that the run was to make and did not.
     """
-    members, summary, page = (path_of(name) for name in ("members", "summary", "overview"))
-    commands = {
-        summary: ["summary", "--existing", members, summary],
-        page: ["overview", members, summary, page],
+    members, summary, page = (path_of(name) for name in ("members", "summary", "report"))
+    beside = ["--status", path_of("status"), "--provenance", path_of("provenance")]
+    words = {
+        "summary": ["--existing", members, summary],
+        "report": [*beside, members, summary, page],
     }
-    for path, words in commands.items():
-        if path in unfinished and os.path.exists(members):
-            done = subprocess.run([launcher, *words], capture_output=True, text=True)
-            print(done.stderr, end="", file=sys.stderr)
+    if path_of(name) in unfinished and os.path.exists(members):
+        command = [launcher, name, *words[name]]
+        done = subprocess.run(command, capture_output=True, text=True)
+        print(done.stderr, end="", file=sys.stderr)
 
 
 def report(find_rows, started):
