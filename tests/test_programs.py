@@ -195,3 +195,6 @@ def test_no_stage_hands_on_how_its_image_was_stored(tmp_path):
     assert set(header) == kept | own | stored
     assert header["BPXF0001"] == 1
     assert header["GRATING"] == "PRISM"  # the primary header wins
+    with fits.open(tmp_path / "m.fits") as hdus:
+        hdus[0].writeto(tmp_path / "again.fits", checksum=True)
+    assert set(read_image(str(tmp_path / "again.fits"))[1]) == kept | own

@@ -331,6 +331,9 @@ def test_a_line_may_bend_by_two_pixels_between_slices(rows, n):
         flagged[y, x] = True
     assert line_like(flagged, difference, 4.0, 2)[0].size == n
     assert line_like(flagged.T, difference.T, 4.0, 1)[0].size == n
+    if n:  # what is too low is no line
+        assert counts(2 * flagged.astype(np.uint8), difference, 4.0, 2, 1)[2] == n
+        assert counts(flagged.astype(np.uint8), difference, 4.0, 2, 1)[2] == 0
     flagged[:, 56] = False  # three strips are no line
     assert line_like(flagged, difference, 4.0, 2)[0].size == 0
 
