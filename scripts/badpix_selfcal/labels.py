@@ -20,9 +20,9 @@ def title(header):
         channels = " and ".join(str(header.get("CHANNEL", "")))
         band = header.get("BAND")
         parts = [f"channels {channels}" if channels else detector]
-        return ", ".join(["MIRI MRS", *parts, f"band {band}" if band else "no common band"])
+        return ", ".join(["MIRI MRS", *parts, f"band {band}" if band else "several bands"])
     if detector.upper().startswith("NRS"):
-        grating = header.get("GRATING", "no common grating")
+        grating = header.get("GRATING", "several gratings")
         disperser = "/".join(filter(None, (str(grating), header.get("FILTER"))))
         return f"NIRSpec IFU, {disperser}, {detector}"
     return " ".join(filter(None, (str(header.get("INSTRUME", "")), detector)))
