@@ -69,7 +69,8 @@ def test_a_target_that_is_none(nods):
 
 def test_no_association_matches(nods):
     (line,) = faults(nods.run("--dry-run", associations="none/*.json", check=False))
-    assert line == "none/*.json: no association file matches; set associations in the config"
+    fault = "none/*.json: no association file matches; set associations in the config, or make"
+    assert line == f"{fault} some with the target generate"
 
 
 def test_all_faults_of_tables_and_config_at_once(workflow):
@@ -208,7 +209,7 @@ def test_what_is_doubtful_about_a_stack_is_a_warning_in_the_summary(workflow):
     dark["SCI"][50:, 474:507] = np.nan
     low["SCI"] -= 2
     exposures = {
-        "usual": {"primary": usual},
+        "a": {"primary": usual},
         "grating": {"primary": usual | {"GRATING": "PRISM"}, "seed": 1},
         "filter": {"primary": usual | {"FILTER": "CLEAR"}, "seed": 1},
         "lit": {"detector": "MIRIFULONG"},
@@ -220,7 +221,7 @@ def test_what_is_doubtful_about_a_stack_is_a_warning_in_the_summary(workflow):
     }
     for name, keywords in exposures.items():
         write_exposure(workflow.path(f"asn/{name}_rate.fits"), **keywords)
-    stacks = (("usual", "grating"), ("usual", "filter"), ("lit", "dark", "also"),
+    stacks = (("a", "grating"), ("a", "filter"), ("lit", "dark", "also"),
               ("more", "other", "low"))  # fmt: skip
     for names in stacks:
         pairs = [(f"{name}_rate.fits", "selfcal" if i else "science")
