@@ -17,7 +17,7 @@ from badpix_selfcal.injection import STRENGTHS
 from badpix_selfcal.labels import title
 from badpix_selfcal.parameters import SETTING
 from badpix_selfcal.pictures import indexed
-from badpix_selfcal.spread import scatter
+from badpix_selfcal.spread import local_scatter, scatter
 from badpix_selfcal.wavelengths import wavelengths_at
 from demo.recall import rows_of
 from figures.draw_shared import shared_rows
@@ -205,6 +205,9 @@ def test_what_noise_gives_is_what_noise_gave(rng, n):
     image -= np.median(image)
     unit = scatter(image)
     image, level = image * sigma, np.broadcast_to(unit * sigma, image.shape)
+    around = local_scatter(image, 2)
+    for column in (6, 14):  # in a slice, and in a gap
+        assert np.median(around[:, column]) == pytest.approx(level[0, column], rel=0.1)
     for expected, side in zip(
         expected_beyond(level, np.array([1.5, 2.5]), n), (-image, image), strict=True
     ):

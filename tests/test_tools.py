@@ -75,7 +75,7 @@ def test_prune_takes_what_no_association_asks_for_and_nothing_else(here, prefix)
     found = {line for line in listed if line.startswith("results/")}
     assert len(found) == len(LEFT)
     assert all(any(path.startswith(line) for line in found) for path in LEFT)
-    assert listed[-1] == "10 results, 0 MB, to delete with the target prune_delete"
+    assert listed[-1] == "12 results, 0 MB, to delete with the target prune_delete"
     assert all((folder / path).exists() for path in (*KEPT, *LEFT))
     program(*words, "--delete")
     assert all((folder / path).exists() for path in KEPT)

@@ -287,7 +287,7 @@ def draw_tails(figure, stack):
         chosen = abs(stack.high if value == HIGH else stack.low)
         tails.axvline(chosen, lw=1, **style,
                       label=f"{name} threshold: {np.count_nonzero(stack.flags == value)} flagged, "
-                      f"{np.interp(chosen, thresholds, noisy):.2g} by noise")  # fmt: skip
+                      f"{np.interp(chosen, thresholds, noisy):,.0f} by noise")  # fmt: skip
         share = 100 * np.clip(noisy[some] / counts[some], 0, 1)
         if by_noise:
             cost.plot(thresholds[some], share, **style, label=f"{name} side")
