@@ -36,6 +36,15 @@ def atomic_write(path):
             os.remove(part)
 
 
+def state(path):
+    """Return the size in bytes and the modification time in ns of a file; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 @contextlib.contextmanager
 def reading(path):
     """

@@ -23,9 +23,10 @@ from badpix_selfcal.names import (
 )
 from badpix_selfcal.paths import SKIPPED
 from badpix_selfcal.program import Fault
+from badpix_selfcal.recorded import unchanged
 
 COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
-DIGEST_COLUMNS = ("path", "size", "sha256")
+DIGEST_COLUMNS = ("path", "size", "modified", "sha256")
 # The roles that enter the minimum, and those whose exposures are flagged.
 COMBINED = ("science", "background", "selfcal")
 FLAGGED = ("science", "background")
@@ -46,10 +47,10 @@ def read_planned(path):
 
 
 def digest_row(path):
-    """Return a file's path, size in bytes and SHA-256."""
-    with reading(path), open(path, "rb") as file:
+    """Return a file's path, size in bytes, modification time in ns and SHA-256."""
+    with reading(path), unchanged(path) as (size, modified), open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return path, os.path.getsize(path), digest
+    return path, size, modified, digest
 
 
 def find_associations(patterns):

@@ -15,7 +15,9 @@ from badpix_selfcal.headers import (
     refresh_checksums,
     split_cards,
 )
+from badpix_selfcal.names import exposure_name
 from badpix_selfcal.program import Fault, log, parser, warn
+from badpix_selfcal.recorded import recorded, unchanged
 from badpix_selfcal.version import VERSION
 
 DO_NOT_USE = 1
@@ -198,8 +200,10 @@ def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``."""
     plane, flags = read_flags(arguments.flags)
     pixels = flagged_pixels(plane)
+    known = recorded(flags.values).get(exposure_name(arguments.exposure))
     with (
         atomic_write(arguments.output) as part,
+        unchanged(arguments.exposure, known),
         flaggable(arguments.exposure, flags.shape, f"{part}.part") as (
             source,
             hdus,

@@ -23,7 +23,7 @@ gc.set_threshold(100_000)
 
 from badpix_selfcal import names, parameters, tables
 from badpix_selfcal.paths import SKIPPED, path_of
-from selfcal_rules import checks, internals, status
+from selfcal_rules import checks, inputs, internals, status
 from selfcal_rules.fingerprint import fingerprint
 from selfcal_rules.planned import hand_over
 
@@ -59,9 +59,10 @@ association_files, rows, faults = tables.read_members(
 )
 members = pd.DataFrame(rows, columns=tables.COLUMNS)
 
+made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
+
 # Jobs on a cluster parse again; they need not check again.
 if main_process:
-    made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
     members_schema = checks.read_schema(
         workflow.source_path("../schemas/members.schema.yaml")
     )
@@ -112,24 +113,46 @@ PREFIX = internals.module_prefix(workflow)
 user_file = local if PREFIX else str
 
 
+def user_files(paths):
+    """Return files of the user's as inputs of a rule, less those that are dated in the future."""
+    return [user_file(path) for path in inputs.dated(paths)]
+
+
+def exposure_paths(wildcards):
+    """Return the paths of a stack's exposures, or of one exposure, as its program reads them."""
+    if "exposure" in wildcards.keys():
+        return [path_of_exposure[wildcards.exposure]]
+    return list(exposures_of_stack[wildcards.stack])
+
+
 def exposures(wildcards):
-    """Return the exposures of a stack."""
-    return [user_file(path) for path in exposures_of_stack[wildcards.stack]]
+    """Return the exposures of a stack, or one exposure."""
+    return user_files(exposure_paths(wildcards))
 
 
-def exposure(wildcards):
-    """Return the file of an exposure."""
-    return user_file(path_of_exposure[wildcards.exposure])
+def exposure_states(wildcards):
+    """Return what tells whether exposures changed, whatever their dates."""
+    return inputs.states(exposure_paths(wildcards), made)
 
 
-def association_file(wildcards):
-    """Return the file of an association."""
+def association_path(wildcards):
+    """Return the path of an association."""
     try:
-        return user_file(association_files[wildcards.association])
+        return association_files[wildcards.association]
     except KeyError:
         raise WorkflowError(
             f"{wildcards.association}.json: not among the associations; correct the target"
         )
+
+
+def association_file(wildcards):
+    """Return the file of an association."""
+    return user_files([association_path(wildcards)])
+
+
+def association_content(wildcards):
+    """Return what tells whether an association changed, whatever its date."""
+    return inputs.content(association_path(wildcards))
 
 
 def stacks(wildcards):

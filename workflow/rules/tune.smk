@@ -63,9 +63,11 @@ rule tune_pedestal:
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
+        exposures=exposure_paths,
+        states=exposure_states,
     shell:
         "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
-        " --output {output} {input.exposures:q}"
+        " --output {output} {params.exposures:q}"
 
 
 use rule minimum as tune_minimum with:
