@@ -4,6 +4,7 @@ import os
 import shutil
 from glob import glob
 
+from badpix_selfcal.locks import alone
 from badpix_selfcal.paths import path_of
 from badpix_selfcal.program import parser
 from badpix_selfcal.tables import FLAGGED, read_planned
@@ -62,6 +63,8 @@ def options():
 def main(arguments):
     """List what is left over; delete it if told to."""
     kept = wanted(read_planned(arguments.planned))
+    if arguments.delete:
+        alone()
     os.chdir(arguments.prefix or ".")
     left = sorted({path for pattern in RESULTS for path in glob(pattern)} - kept)
     total = sum(size(path) for path in left) / 1e6

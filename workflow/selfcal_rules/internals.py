@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-LOCKS = Path(".snakemake/locks")
+from selfcal_rules import locks
 
 
 def is_main_process(workflow):
@@ -57,9 +57,34 @@ def outputs_of_run(workflow):
         return set(), set()
 
 
-def lock_files():
-    """List the lock files of this folder: a killed run leaves them."""
-    return list(LOCKS.glob("*.lock"))
+def guard_locks():
+    """
+    Make Snakemake's lock of a folder reliable, by locks of the system's.
+
+    Snakemake's own are files, which a killed run leaves behind; which two commands may write at
+    once; and all of which any run removes at its end, others' too. Dry runs take none, as before.
+    """
+    try:
+        from snakemake import persistence
+
+        base = getattr(persistence, "PersistenceBase", None) or persistence.Persistence
+        if getattr(base.lock, "guarded", False):  # by another module of the same workflow
+            return
+        base.lock = locks.guarded(base.lock)
+        base.cleanup_locks = lambda self: locks.unlock()
+        if hasattr(base, "_delete_locks"):
+            from snakemake.persistence.file import FilePersistence
+
+            FilePersistence._delete_locks = delete_own_locks
+    except (ImportError, AttributeError):
+        pass  # Snakemake's own, then; after a kill it asks for --unlock
+
+
+def delete_own_locks(persistence):
+    """Remove the lock files of this run, and no others."""
+    for path in persistence._lockfile.values():
+        Path(path).unlink(missing_ok=True)
+    persistence._lockfile.clear()
 
 
 def one_line_per_job():

@@ -1,19 +1,14 @@
-"""What became of each association in a run, and of the lock of a run that was killed."""
+"""What became of each association in a run."""
 
 import csv
-import json
 import os
-import socket
 import sys
 from pathlib import Path
-
-import psutil
 
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 
 STAGES = ("pedestal", "minimum", "median", "threshold")  # of a stack, in their order
-RECORD = Path(".snakemake/badpix_selfcal_run.json")
 
 
 def steps(association, stacks, flagged):
@@ -114,39 +109,3 @@ def lines_of(rows, path, most=20):
     found = [row[1] for row in rows]
     counts = [f"{found.count(s)} {s}" for s in ("done", "failed", "not reached") if s in found]
     return "\n".join([*lines, f"associations: {', '.join(counts)}; see {path}"])
-
-
-def remember_run():
-    """Record which process runs the workflow in this folder, so that its death can be told."""
-    process = psutil.Process()
-    record = {"host": socket.gethostname(), "pid": process.pid, "born": process.create_time()}
-    RECORD.write_text(json.dumps(record))
-
-
-def unlock_dead_run(locks):
-    """
-    Remove snakemake's lock of this folder if the run that holds it was killed on this host.
-
-    Parameters
-    ----------
-    locks : list of Path
-        The files that are the lock.
-
-    Returns
-    -------
-    text : str
-        A line for the user, empty where there was nothing to do.
-    """
-    if not locks or not RECORD.exists():
-        return ""
-    record = json.loads(RECORD.read_text())
-    if record["host"] != socket.gethostname():
-        return ""
-    try:
-        if psutil.Process(record["pid"]).create_time() == record["born"]:
-            return ""  # it lives
-    except psutil.NoSuchProcess:
-        pass
-    for lock in locks:
-        lock.unlink()
-    return f"A run that was killed (process {record['pid']}) had left its lock; removed."
