@@ -12,6 +12,9 @@ import pytest
 from conftest import ROOT, copy_workflow, wait_for
 
 from badpix_selfcal import locks as system
+from badpix_selfcal import parent
+from badpix_selfcal.files import atomic_write
+from badpix_selfcal.program import Fault
 from selfcal_rules import internals, locks
 
 COMMAND = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "associations=asn/*.json"]
@@ -249,3 +252,69 @@ def test_snakemakes_lock_is_guarded():
         assert FilePersistence._delete_locks is internals.delete_own_locks
     finally:
         PersistenceBase.lock, PersistenceBase.cleanup_locks, FilePersistence._delete_locks = kept
+
+
+def test_a_program_whose_run_was_killed_writes_nothing(nods, slow):
+    """It would overwrite what the next run makes, by other parameters."""
+    process = start(nods, snakefile=slow)
+    wait_for(nods.path("waits").exists, "median", 120)
+    process.kill()  # alone: its programs live on
+    process.wait()
+    (stack,) = (path.name for path in nods.path("results/stacks").iterdir())
+    nods.path("go").touch()
+    log = nods.path("logs/median", f"{stack}.log")
+    wait_for(lambda: "the run has ended before its job" in log.read_text(), "word of it", 60)
+    kill(process)
+    assert not list(nods.path("results").rglob("median.fits"))
+    assert not list(nods.path("results").rglob("*.part"))
+
+
+def test_a_program_knows_its_run(tmp_path, monkeypatch):
+    monkeypatch.delenv(parent.RUN, raising=False)
+    parent.refuse_orphans()
+    monkeypatch.setenv(parent.RUN, parent.this_process())
+    parent.refuse_orphans()
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    for run in (f"{done.stdout.strip()} 5", f"{os.getpid()} 5", done.stdout.strip()):
+        monkeypatch.setenv(parent.RUN, run)
+        with pytest.raises(Fault, match="the run has ended"), atomic_write(str(tmp_path / "x")):
+            pass
+    assert os.listdir(tmp_path) == []
+
+
+SIGTERM = f"""
+import os, signal, sys, threading
+sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT / "workflow")!r}]
+from types import SimpleNamespace
+from selfcal_rules import internals
+
+class Scheduler:
+    lock, told = threading.Lock(), threading.Event()
+    def exit_gracefully(self, *_):
+        with self.lock:
+            self.told.set()
+
+scheduler = Scheduler()
+signal.signal(signal.SIGTERM, scheduler.exit_gracefully)
+internals.guard_sigterm(SimpleNamespace(scheduler=scheduler))
+with scheduler.lock:
+    os.kill(os.getpid(), signal.SIGTERM)
+print(scheduler.told.wait(20))
+"""
+
+
+def test_sigterm_while_the_scheduler_holds_its_lock():
+    """Where Snakemake's own handler waits for ever."""
+    done = subprocess.run([sys.executable, "-c", SIGTERM], capture_output=True, timeout=60)
+    assert done.stdout == b"True\n", done.stderr
+
+
+def test_sigterm_ends_a_run(nods, live):
+    """After the jobs that are running; the lock goes with it, and what is done stays."""
+    live.send_signal(signal.SIGTERM)
+    nods.path("go").touch()
+    said, _ = live.communicate(timeout=120)
+    assert live.returncode != 0
+    assert "Will exit after finishing currently running jobs" in said
+    assert not os.path.exists(nods.path(".snakemake/locks/0.output.lock"))

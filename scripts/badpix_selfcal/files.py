@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 
+from badpix_selfcal.parent import refuse_orphans
 from badpix_selfcal.program import Fault
 
 
@@ -26,6 +27,7 @@ def atomic_write(path):
         part = new_file(path)
         yield part
         to_disk(part)
+        refuse_orphans()
         os.replace(part, path)
         to_disk(folder)
     except OSError as error:

@@ -21,13 +21,14 @@ os.environ.update(
 # rate takes an eighth of the time to plan thousands of associations.
 gc.set_threshold(100_000)
 
-from badpix_selfcal import names, parameters, tables
+from badpix_selfcal import names, parameters, parent, tables
 from badpix_selfcal.paths import SKIPPED, path_of
 from selfcal_rules import checks, inputs, internals, status
 from selfcal_rules.fingerprint import fingerprint
 from selfcal_rules.planned import hand_over
 
 main_process = internals.is_main_process(workflow)
+os.environ[parent.RUN] = parent.this_process()
 
 # ---- config and tables, once and before any work -------------------------------------------------
 

@@ -9,6 +9,7 @@ if main_process:
 
 
 onstart:
+    internals.guard_sigterm(workflow)
     internals.lift_job_rate(workflow)
     internals.one_line_per_job()
 

@@ -4,6 +4,9 @@ Snakemake's private interfaces, all that are used, each with its reason.
 Another version may lack them: each then answers what is safe, and the run goes on.
 """
 
+import _thread
+import contextlib
+import signal
 import sys
 import time
 from pathlib import Path
@@ -78,6 +81,21 @@ def guard_locks():
             FilePersistence._delete_locks = delete_own_locks
     except (ImportError, AttributeError):
         pass  # Snakemake's own, then; after a kill it asks for --unlock
+
+
+def guard_sigterm(workflow):
+    """
+    Let SIGTERM end a run whatever it is doing.
+
+    Snakemake's handler waits for a lock that the very thread may hold which it interrupts: the run
+    then hangs (9 of 96). In a thread of its own it waits for its turn.
+    """
+    handler = getattr(getattr(workflow, "scheduler", None), "exit_gracefully", None)
+    if handler is None or signal.getsignal(signal.SIGTERM) != handler:
+        return
+    with contextlib.suppress(ValueError):  # not the main thread
+        # Not threading.Thread, which takes locks to start.
+        signal.signal(signal.SIGTERM, lambda *_: _thread.start_new_thread(handler, ()))
 
 
 def delete_own_locks(persistence):
