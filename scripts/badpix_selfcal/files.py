@@ -34,9 +34,8 @@ def atomic_write(path):
         if error.filename is not None and not str(error.filename).startswith(folder):
             raise
         reason = error.strerror or str(error).splitlines()[0]
-        raise Fault(
-            f"{path}: cannot be written ({reason}); make room or allow it, then run again"
-        ) from error
+        remedy = "make room or allow it, then run again" if error.errno else "see the log"
+        raise Fault(f"{path}: cannot be written ({reason}); {remedy}") from error
     finally:
         with contextlib.suppress(OSError):
             os.remove(part)

@@ -34,8 +34,8 @@ class Header(dict):
         self.comments = dict(comments)
 
     def add(self, keyword, value, comment):
-        """Add a card; NaN, which FITS cannot say, is left out."""
-        if value == value:
+        """Add a card; NaN and infinity, which FITS cannot say, are left out."""
+        if not isinstance(value, float) or math.isfinite(value):
             self[keyword] = value
             self.comments[keyword] = comment
 

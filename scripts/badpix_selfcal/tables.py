@@ -76,6 +76,12 @@ def find_associations(patterns):
         if not found:
             faults.append(f"{pattern}: no association file matches; set associations in the config")
         for path in found:
+            if not os.path.isfile(path):  # a FIFO would wait for ever
+                faults.append(f"{path}: no regular file; remove it or name others")
+                continue
+            if "{" in path or "}" in path:
+                faults.append(f"{path}: a brace, which names a wildcard; rename the folder or file")
+                continue
             other = paths.setdefault(association_name(path), path)
             if other != path:
                 faults.append(f"{path}: {other} has the same file name; rename one of them")
@@ -121,6 +127,9 @@ def product_faults(products):
         name = product.get("name") if isinstance(product, dict) else None
         if not isinstance(name, str) or not NAME.fullmatch(name):
             faults.append(f"product {i} has no name that can be a folder's; give it one")
+            continue
+        if len(name) > 255:
+            faults.append(f"product {name[:20]}... has a name of {len(name)} letters; shorten it")
             continue
         if name in names:
             faults.append(f"product {name} comes twice; rename one")

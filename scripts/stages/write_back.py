@@ -1,11 +1,13 @@
 """Stage 5: write a stack's flags into a copy of one of its exposures."""
 
 import contextlib
+import errno
 import mmap
 import os
 
 from badpix_selfcal.files import atomic_write, reading
 from badpix_selfcal.headers import (
+    FULL,
     calibrated_cards,
     card,
     copy_with_header,
@@ -142,7 +144,14 @@ def write_plain(path, target):
             if name not in plain:
                 zeros = np.zeros(plain["SCI"].shape, dtype)
                 plain.insert(place + 1, fits.ImageHDU(zeros, name=name))
-        plain.writeto(target, output_verify="silentfix", overwrite=True)
+        try:
+            plain.writeto(target, output_verify="silentfix", overwrite=True)
+        except OSError as error:
+            # astropy says in words alone that the disk is full, and not whose.
+            if error.errno in FULL or "space" in str(error).lower():
+                reason = os.strerror(error.errno or errno.ENOSPC)
+                raise OSError(error.errno or errno.ENOSPC, reason, target) from error
+            raise
 
 
 @contextlib.contextmanager

@@ -17,6 +17,11 @@ os.environ.update(
     )
 )
 
+if os.pathsep in SCRIPTS:
+    raise WorkflowError(
+        f"{SCRIPTS}: PATH cannot name a folder with {os.pathsep} in it; move the workflow"
+    )
+
 # Of the objects that Snakemake makes, few are ever garbage; to look for it at Python's default
 # rate takes an eighth of the time to plan thousands of associations.
 gc.set_threshold(100_000)
@@ -75,7 +80,7 @@ if main_process:
     for warning in checks.member_warnings(members):
         print(f"warning: {warning}", file=sys.stderr)
 if faults:
-    raise WorkflowError(*faults)
+    raise WorkflowError(*checks.first_of(faults))
 
 
 # ---- what the rules ask of the tables ------------------------------------------------------------
@@ -104,9 +109,12 @@ DEMO_MB = 60  # the largest exposure of the demo, before it is made
 
 
 wildcard_constraints:
-    association=r"[^/]+",
-    exposure=r"[^/]+",
-    stack=r"[^/]+-[0-9a-f]{12}",
+    **{p.name: r"[A-Za-z0-9][A-Za-z0-9.+-]*" for p in parameters.PARAMETERS},
+    # By what names are made of: what a target says reaches the shell.
+    association=checks.NAME,
+    exposure=checks.NAME,
+    stack=r"[A-Za-z0-9._+-]*-[0-9a-f]{12}",
+    injection=r"[0-9]+",
 
 
 # The user's own files: where a module has a prefix, it is not theirs.
@@ -121,9 +129,12 @@ def user_files(paths):
 
 def exposure_paths(wildcards):
     """Return the paths of a stack's exposures, or of one exposure, as its program reads them."""
-    if "exposure" in wildcards.keys():
-        return [path_of_exposure[wildcards.exposure]]
-    return list(exposures_of_stack[wildcards.stack])
+    try:
+        if "exposure" in wildcards.keys():
+            return [path_of_exposure[wildcards.exposure]]
+        return list(exposures_of_stack[wildcards.stack])
+    except KeyError as error:
+        raise WorkflowError(f"{error.args[0]}: in no association; correct the target")
 
 
 def exposures(wildcards):
@@ -179,7 +190,7 @@ def code(program):
 @functools.cache
 def stack_sizes(stack):
     """Return the sizes in MB of a stack's exposures, known before anything has run."""
-    paths = exposures_of_stack[stack]
+    paths = exposures_of_stack.get(stack, [])
     return [os.path.getsize(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
 
 
@@ -190,7 +201,7 @@ def stack_sizes(stack):
 
 def stack_memory(wildcards, attempt):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
-    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack)))
+    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack), default=0))
 
 
 def stack_runtime(wildcards, attempt):

@@ -22,7 +22,7 @@ rule pedestal:
         states=exposure_states,
     shell:
         "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output}"
-        " {params.exposures:q}"
+        " -- {params.exposures:q}"
 
 
 rule minimum:
@@ -109,7 +109,7 @@ rule write_back:
         exposure=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal write_back --log {log} {params.exposure:q} {input.flags} {output}"
+        "selfcal write_back --log {log} -- {params.exposure:q} {input.flags} {output}"
 
 
 rule skip:
@@ -131,4 +131,4 @@ rule skip:
         exposure=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal skip --log {log} {params.exposure:q} {output}"
+        "selfcal skip --log {log} -- {params.exposure:q} {output}"

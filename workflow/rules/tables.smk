@@ -44,7 +44,8 @@ rule associate:
         content=association_content,
         stacks=stacks,
     shell:
-        "selfcal associate --log {log} {params.association:q} {output} --stacks {params.stacks}"
+        "selfcal associate --log {log} --stacks {params.stacks}"
+        " -- {params.association:q} {output}"
 
 
 rule summary:

@@ -34,8 +34,6 @@ rule inject:
         f"{TUNED}/added.fits",
     log:
         "logs/inject/{stack}/{injection}.log",
-    wildcard_constraints:
-        injection="[0-9]+",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -67,7 +65,7 @@ rule tune_pedestal:
         states=exposure_states,
     shell:
         "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
-        " --output {output} {params.exposures:q}"
+        " --output {output} -- {params.exposures:q}"
 
 
 use rule minimum as tune_minimum with:
