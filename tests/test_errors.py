@@ -25,8 +25,8 @@ def faults(done):
     ("entry", "line"),
     [
         ("kernal_size=5", "config: unknown key kernal_size; known is kernel_size"),
-        ("kernel_size=4", "config: kernel_size: 4 is not an odd number, 1 or more; correct it"),
-        ("kernel_size=5.0.0", "config: kernel_size: '5.0.0' is not an odd number, 1 or more"),
+        ("kernel_size=4", "config: kernel_size: 4 is not an odd number from 1 to 9999; correct it"),
+        ("kernel_size=5.0.0", "config: kernel_size: '5.0.0' is not an odd number from 1"),
         ("kernel_size=-3", "config: kernel_size: -3 is not an odd number"),
         ("flagfrac_upper=0.6", "config: flagfrac_upper: 0.6 is not a number from 0 to 0.5"),
         ("flagfrac_lower=few", "config: flagfrac_lower: 'few' is not a number from 0 to 0.5"),

@@ -23,6 +23,7 @@ END = b"END".ljust(CARD)
 KEYWORD = re.compile(rb"[A-Z0-9_-]* *")
 TEXT = re.compile(rb"[ -~]*")
 WORD = re.compile(rb"= '([^']|'')*' *(/.*)?")
+TRUTH = re.compile(rb"= +[TF] *(/.*)?")
 NUMBER = re.compile(rb"= (?=.{20}( *$| */)) *-?[0-9]+ *(/.*)?")
 BITPIX = (8, 16, 32, 64, -32, -64)
 EXTENSIONS = ("IMAGE", "TABLE", "BINTABLE", "A3DTABLE", "IUEIMAGE", "DUMP", "FOREIGN")
@@ -149,6 +150,8 @@ def refuse_forbidden(cards, first):
             raise ValueError(f"the keyword {raw[:8].decode()!r}")
         if raw.startswith(b"EXTNAME ") and not WORD.fullmatch(raw[8:]):
             raise ValueError(f"EXTNAME is {raw[10:].decode().strip()}")
+        if raw.startswith(b"EXTEND ") and not TRUTH.fullmatch(raw[8:]):
+            raise ValueError(f"EXTEND is {raw[10:].decode().strip()}")
     if cards[:1] and not first and not WORD.fullmatch(cards[0][8:]):
         raise ValueError(f"XTENSION is {cards[0][10:].decode().strip()}")
     values, _ = parse(cards[:3])
