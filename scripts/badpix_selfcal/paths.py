@@ -18,6 +18,11 @@ RESULTS = {
     "overview": "results/report/overview.rst",
     "recall": "results/report/recall.csv",
     "tune": "results/tune/{stack}",
+    "check": "results/check.csv",
+    "verify_stack": "results/verify/{stack}.csv",
+    "verify_tables": "results/verify/tables.csv",
+    "verify": "results/verify.csv",
+    "sums": "results/SHA256SUMS",
 }
 # The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
 SKIPPED = "skipped"
