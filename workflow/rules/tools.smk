@@ -94,6 +94,7 @@ rule verify_stack:
         runtime=stack_runtime,
     params:
         planned=verified,
+        asked=inputs.PLANNED,  # each time anew
         parameters=" ".join(
             parameters.words(stage, config) for stage in ("median", "threshold")
         ),
@@ -113,6 +114,7 @@ rule verify_tables:
     resources:
         runtime=all_runtime,
     params:
+        asked=inputs.PLANNED,
         members=hand_over("members", rows),
         exposures=hand_over("exposures", sorted(path_of_exposure.values())),
         associations=lambda wildcards: hand_over(
