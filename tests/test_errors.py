@@ -26,7 +26,7 @@ def test_config(nods):
     entries += ["edge_mode=none", "dispersion_axis=3", "force_single=maybe"]
     lines = [
         "config: unknown key kernal_size; known is kernel_size",
-        "config: kernel_size: '5.0.0' is not an odd number, 1 or more; correct it",
+        "config: kernel_size: '5.0.0' is not an odd number from 1 to 9999; correct it",
         "config: flagfrac_upper: nan is not a number from 0 to 0.5; correct it",
         "config: flagfrac_lower: 'few' is not a number from 0 to 0.5; correct it",
         "config: edge_mode: 'none' is not one of zero, shrink; correct it",
@@ -35,7 +35,7 @@ def test_config(nods):
     ]
     assert sorted(faults(nods.run("--dry-run", config=entries, check=False))) == sorted(lines)
     (line,) = faults(nods.run("--dry-run", config=["kernel_size=-3"], check=False))
-    assert line == "config: kernel_size: -3 is not an odd number, 1 or more; correct it"
+    assert line == "config: kernel_size: -3 is not an odd number from 1 to 9999; correct it"
 
 
 def test_yaml_takes_1e_3_for_a_text(nods):

@@ -1,12 +1,15 @@
 """Exactly the right reruns, by dry runs: what changes runs again with what follows, no more."""
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+from astropy.io import fits
 from conftest import ROOT, add_statement, copy_workflow, write_association, write_exposure
 
 # What runs in the folder of the fixture, whose product "alone" is skipped.
@@ -187,6 +190,143 @@ def test_an_exposure_replaced(done):
     name = "rate/jw01204001001_02101_00002_nrs1_rate.fits"
     write_exposure(done.path(name), seed=9)
     assert done.jobs() == {**from_stage("pedestal"), **INPUTS}
+
+
+FIRST, SECOND = (f"jw01204001001_02101_0000{i}_nrs1_rate.fits" for i in (1, 2))
+
+
+def same_date(path, change):
+    """Change a file and leave it the date that it had."""
+    before = path.stat()
+    change(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def in_its_place(workflow, path, **kw):
+    """Put another exposure in the place of one, as `mv` does, with the date of a year ago."""
+    other = write_exposure(workflow.path("other.fits"), seed=9, **kw)
+    os.utime(other, (OLD, OLD))
+    os.replace(other, workflow.path(path))
+
+
+REPLACED = {
+    "older": lambda w: in_its_place(w, f"rate/{SECOND}"),
+    "older and longer": lambda w: in_its_place(w, f"rate/{SECOND}", primary={"A": "x" * 4000}),
+    "by a nanosecond": lambda w: os.utime(
+        w.path("rate", SECOND), ns=(0, w.path("rate", SECOND).stat().st_mtime_ns + 1)
+    ),
+    "longer, of the same date": lambda w: same_date(
+        w.path("rate", SECOND), lambda path: write_exposure(path, primary={"A": "x" * 4000})
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+def test_an_exposure_replaced_by_one_of_an_older_date(done, how):
+    REPLACED[how](done)
+    assert done.jobs() == {**from_stage("pedestal"), **INPUTS}
+
+
+def test_a_folder_link_retargeted(done):
+    """As between two deliveries of the archive; all of its files are older than the results."""
+    shutil.copytree(done.path("rate"), done.path("second"))
+    os.rename(done.path("rate"), done.path("first"))
+    done.path("rate").symlink_to("first")
+    assert done.jobs() == {}
+    in_its_place(done, f"second/{SECOND}")
+    for name in os.listdir(done.path("second")):
+        if name != SECOND:
+            shutil.copystat(done.path("first", name), done.path("second", name))
+    done.path("rate").unlink()
+    done.path("rate").symlink_to("second")
+    assert done.jobs() == {**from_stage("pedestal"), **INPUTS}
+
+
+def test_a_skipped_exposure_replaced_by_one_of_an_older_date(done):
+    in_its_place(done, "rate/jw01204001001_02101_00003_nrs1_rate.fits")
+    assert done.jobs() == {"skip": 1, "associate": 1, "summary": 1, **INPUTS}
+
+
+def test_an_association_replaced_by_one_of_an_older_date(done):
+    """Another product name, another imprint: its own files, and the tables; no stage."""
+    path = done.path("asn/one_asn.json")
+    pairs = [(f"../rate/{FIRST}", "science"), (f"../rate/{SECOND}", "background")]
+    write_association(path, ("renamed", [*pairs, ("leak.fits", "imprint")]))
+    os.utime(path, (OLD, OLD))
+    assert done.jobs() == {"associate": 1, **MEMBERS}
+    done.run("--quiet", "all")
+    assert "leak.fits" in done.path("results/associations/one_asn.json").read_text()
+    assert done.path("results/by_association/one_asn/renamed").is_dir()
+    assert "renamed" in done.path("results/members.csv").read_text()
+    assert "renamed" in done.path("results/summary.csv").read_text()
+    assert done.jobs() == {}
+
+
+def test_what_no_table_names_of_an_association_of_an_older_date(done):
+    """It is handed on to the flagged association all the same."""
+    path = done.path("asn/one_asn.json")
+    same_date(path, lambda path: path.write_text(path.read_text().replace("MRS", "mrs")))
+    assert done.jobs() == {"associate": 1, "provenance": 1}
+
+
+def test_an_exposure_and_an_association_dated_in_the_future(done):
+    """They run as others do, though no result can be newer; and they are followed as others are."""
+    for path in (done.path("rate", SECOND), done.path("asn/one_asn.json")):
+        os.utime(path, (4e9, 4e9))
+    assert done.jobs() == {**from_stage("pedestal"), **INPUTS}
+    done.run("--quiet", "all")
+    assert done.jobs() == {}
+    os.utime(done.path("rate", SECOND), (4e9 + 1, 4e9 + 1))
+    assert done.jobs() == {**from_stage("pedestal"), **INPUTS}
+
+
+@pytest.mark.parametrize(
+    ("role", "program", "line"),
+    [
+        ("background", "stages/minimum", "after the stage pedestal read it; run again"),
+        ("selfcal", "stages/minimum", "replaced or changed after it was read for"),
+        ("selfcal", "tables/checksums", "replaced or changed while it was read; run again"),
+    ],
+)
+def test_an_exposure_replaced_in_the_middle_of_a_run(workflow, tmp_path, role, program, line):
+    """The run says so in one line and fails; the next one makes all of it from the new file."""
+    write_exposure(workflow.path("rate", FIRST))
+    write_exposure(workflow.path("rate", SECOND), seed=1)
+    write_exposure(workflow.path("other.fits"), seed=9)
+    os.utime(workflow.path("other.fits"), (OLD, OLD))
+    pairs = [(f"../rate/{FIRST}", "science"), (f"../rate/{SECOND}", role)]
+    write_association(workflow.path("asn/one_asn.json"), ("p1", pairs))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    snakefile = copy_workflow(copy)
+    path = copy / "scripts" / f"{program}.py"
+    replaces = f"""import os
+import hashlib
+real = hashlib.file_digest
+def swap():
+    if os.path.exists("other.fits"):
+        os.replace("other.fits", "rate/{SECOND}")
+def digest(file, name):
+    if file.name.endswith("{SECOND}"):
+        swap()
+    return real(file, name)
+"""
+    if program == "tables/checksums":
+        replaces += "hashlib.file_digest = digest\n"
+    else:
+        replaces += "swap()\n"
+    path.write_text(path.read_text() + replaces)
+    # One job at a time, and the exposures' checksums last.
+    done = workflow.run("--cores", "1", snakefile=snakefile, check=False)
+    assert done.returncode != 0
+    (found,) = set(re.findall(r"^ *([a-z_]+: error: .*)", done.stdout, re.M))
+    assert f"rate/{SECOND}: " in found
+    assert line in found
+    workflow.run("--quiet", "all")
+    flags = fits.getheader(next(workflow.path("results/stacks").glob("*/flags.fits")))
+    assert flags["BPXT0002"] == OLD * 10**9
+    digest = hashlib.sha256(workflow.path("rate", SECOND).read_bytes()).hexdigest()
+    assert digest in workflow.path("results/checksums.csv").read_text()
 
 
 def test_a_result_deleted(done):

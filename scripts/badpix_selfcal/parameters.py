@@ -19,10 +19,10 @@ def fraction(text):
 
 
 def kernel(text):
-    """Read a kernel size: an odd number of pixels, 1 or more."""
+    """Read a kernel size: an odd number of pixels, 1 to 9999."""
     value = int(text)
-    if value < 1 or value % 2 == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not an odd number of pixels")
+    if not 1 <= value <= 9999 or value % 2 == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not an odd number of pixels, 1 to 9999")
     return value
 
 

@@ -22,6 +22,11 @@ RESULTS = {
     "report": "results/report.html",
     "tune": "results/tune/{stack}",
     "mask": "results/mask",
+    "check": "results/check.csv",
+    "verify_stack": "results/verify/{stack}.csv",
+    "verify_tables": "results/verify/tables.csv",
+    "verify": "results/verify.csv",
+    "sums": "results/SHA256SUMS",
 }
 # The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
 SKIPPED = "skipped"

@@ -23,9 +23,10 @@ from badpix_selfcal.names import (
 )
 from badpix_selfcal.paths import SKIPPED
 from badpix_selfcal.program import Fault
+from badpix_selfcal.recorded import unchanged
 
 COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
-DIGEST_COLUMNS = ("path", "size", "sha256")
+DIGEST_COLUMNS = ("path", "size", "modified", "sha256")
 # The roles that enter the minimum, and those whose exposures are flagged.
 COMBINED = ("science", "background", "selfcal")
 FLAGGED = ("science", "background")
@@ -46,10 +47,10 @@ def read_planned(path):
 
 
 def digest_row(path):
-    """Return a file's path, size in bytes and SHA-256."""
-    with reading(path), open(path, "rb") as file:
+    """Return a file's path, size in bytes, modification time in ns and SHA-256."""
+    with reading(path), unchanged(path) as (size, modified), open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return path, os.path.getsize(path), digest
+    return path, size, modified, digest
 
 
 def find_associations(patterns):
@@ -78,6 +79,12 @@ def find_associations(patterns):
                 "some with the target generate"
             )
         for path in found:
+            if not os.path.isfile(path):  # a FIFO would wait for ever
+                faults.append(f"{path}: no regular file; remove it or name others")
+                continue
+            if "{" in path or "}" in path:
+                faults.append(f"{path}: a brace, which names a wildcard; rename the folder or file")
+                continue
             other = paths.setdefault(association_name(path), path)
             if other != path:
                 faults.append(f"{path}: {other} has the same file name; rename one of them")
@@ -123,6 +130,9 @@ def product_faults(products):
         name = product.get("name") if isinstance(product, dict) else None
         if not isinstance(name, str) or not NAME.fullmatch(name):
             faults.append(f"product {i} has no name that can be a folder's; give it one")
+            continue
+        if len(name) > 255:
+            faults.append(f"product {name[:20]}... has a name of {len(name)} letters; shorten it")
             continue
         if name in names:
             faults.append(f"product {name} comes twice; rename one")

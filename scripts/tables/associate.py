@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.names import exposure_name, workdir_path
 from badpix_selfcal.paths import SKIPPED, path_of, prefix_of
-from badpix_selfcal.program import parser
+from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import FLAGGED, read_association
 
 STAGES = ("minimum", "median", "threshold", "noise")  # whose files are linked; noise is not in all
@@ -70,6 +69,31 @@ def view(product, stack, stages):
     return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
 
 
+def clear_view(folder):
+    """
+    Remove an earlier view: links, the folders of products that hold them, and nothing else.
+
+    Raises
+    ------
+    Fault
+        If there is anything else in it; nothing is removed then.
+    """
+    if os.path.islink(folder):
+        raise Fault(f"{folder}: a link; remove it, or name another folder for the view")
+    links, folders = [], []
+    for place, _, names in os.walk(folder, topdown=False):
+        folders.append(place)
+        for path in (os.path.join(place, name) for name in (*names, *os.listdir(place))):
+            if os.path.islink(path) or os.path.basename(path) == ".snakemake_timestamp":
+                links.append(path)
+            elif not os.path.isdir(path):
+                raise Fault(f"{path}: no link of a view; name another folder for the view")
+    for path in dict.fromkeys(links):
+        os.remove(path)
+    for place in folders:
+        os.rmdir(place)
+
+
 def is_flagged(member):
     """Tell whether a member's exposure is flagged."""
     return member["exptype"].lower() in FLAGGED
@@ -94,10 +118,10 @@ def main(arguments):
     path, output, stacks = arguments.association, arguments.output, arguments.stacks
     association = read_association(path)
     prefix = prefix_of(output, "associate")
-    shutil.rmtree(arguments.view, ignore_errors=True)
+    clear_view(arguments.view)
     for product, stack in zip(association["products"], stacks, strict=True):
         folder = os.path.join(arguments.view, product["name"])
-        os.makedirs(folder)
+        os.makedirs(folder, exist_ok=True)
         for file in view(product, stack, STAGES if arguments.noise else STAGES[:3]):
             link = os.path.join(folder, os.path.basename(file))
             os.symlink(os.path.relpath(prefix + file, folder), link)

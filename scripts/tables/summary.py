@@ -6,9 +6,11 @@ import os
 from badpix_selfcal.cautions import cautions
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.headers import read_primary
+from badpix_selfcal.names import exposure_name
 from badpix_selfcal.parameters import PARAMETERS
 from badpix_selfcal.paths import path_of, prefix_of
-from badpix_selfcal.program import parser
+from badpix_selfcal.program import Fault, parser
+from badpix_selfcal.recorded import recorded
 from badpix_selfcal.tables import COMBINED
 
 # Column of the summary: card of the flagged exposure.
@@ -115,10 +117,20 @@ def warnings_of(header, product):
     return found + cautions(header)
 
 
+def read_states(path):
+    """Return size and modification time of each exposure, by name, and its path; checksums.csv."""
+    with open(path, newline="") as file:
+        return {
+            exposure_name(row["path"]): ((int(row["size"]), int(row["modified"])), row["path"])
+            for row in csv.DictReader(file)
+        }
+
+
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
     options.add_argument("members", help="members.csv")
+    options.add_argument("checksums", help="checksums.csv, of the files that the results are of")
     options.add_argument("output", help="summary.csv")
     options.add_argument("--existing", action="store_true", help="leave out what is not there")
     return options
@@ -129,11 +141,23 @@ def main(arguments):
     with open(arguments.members, newline="") as file:
         rows = products(csv.DictReader(file))
     prefix = prefix_of(arguments.members, "members")
+    states, replaced = read_states(arguments.checksums), {}
     with atomic_write(arguments.output) as part, open(part, "w", newline="") as file:
         columns = [*LEADING, *CARDS, "warnings"]
         table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for row in rows:
             path = prefix + path_of("write_back", stack=row["stack"], exposure=row["science"])
-            if os.path.exists(path) or not arguments.existing:
-                table.writerow({**row, **row_of(read_primary(path).values, row)})
+            if arguments.existing and not os.path.exists(path):
+                continue
+            header = read_primary(path).values
+            for exposure, state in recorded(header).items():
+                if exposure in states and states[exposure][0] != state:
+                    replaced[states[exposure][1]] = row["stack"]
+            table.writerow({**row, **row_of(header, row)})
+        if replaced:
+            lines = [
+                f"{path}: replaced or changed after it was read for {stack}; run again"
+                for path, stack in replaced.items()
+            ]
+            raise Fault("\n".join(lines))

@@ -18,18 +18,24 @@ os.environ.update(
     )
 )
 
+if os.pathsep in SCRIPTS:
+    raise WorkflowError(
+        f"{SCRIPTS}: PATH cannot name a folder with {os.pathsep} in it; move the workflow"
+    )
+
 # Of the objects that Snakemake makes, few are ever garbage; to look for it at Python's default
 # rate takes an eighth of the time to plan thousands of associations.
 gc.set_threshold(100_000)
 
-from badpix_selfcal import names, parameters, tables
+from badpix_selfcal import names, parameters, parent, tables
 from badpix_selfcal.exposures import Elsewhere
 from badpix_selfcal.paths import SKIPPED, path_of
-from selfcal_rules import checks, internals, status
+from selfcal_rules import checks, inputs, internals, status
 from selfcal_rules.fingerprint import fingerprint
 from selfcal_rules.planned import hand_over
 
 main_process = internals.is_main_process(workflow)
+os.environ[parent.RUN] = parent.this_process()
 
 # ---- config and tables, once and before any work -------------------------------------------------
 
@@ -77,6 +83,8 @@ if config["missing"] == "leave_out":
             f"config: each of {len(left_out)} associations misses members; fetch them"
         )
 
+made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
+
 # Jobs on a cluster parse again; they need not check again.
 if main_process:
     members_schema = checks.read_schema(
@@ -88,10 +96,10 @@ if main_process:
     for line in status.left_out_lines(association_files, left_out):
         print(line, file=sys.stderr)
     if config_faults := checks.config_faults(config, config_schema):
-        raise WorkflowError(*config_faults, *faults)
+        raise WorkflowError(*config_faults, *checks.first_of(faults))
 
 # generate needs no association, and may be what mends them.
-internals.raise_unless_asked_for(workflow, "generate", faults)
+internals.raise_unless_asked_for(workflow, "generate", checks.first_of(faults))
 for name in left_out:
     del association_files[name]
 
@@ -133,9 +141,12 @@ DEMO_MB = 60  # the largest exposure of the demo, before it is made
 
 
 wildcard_constraints:
-    association=r"[^/]+",
-    exposure=r"[^/]+",
-    stack=r"[^/]+-[0-9a-f]{12}",
+    **{p.name: r"[A-Za-z0-9][A-Za-z0-9.+-]*" for p in parameters.PARAMETERS},
+    # By what names are made of: what a target says reaches the shell.
+    association=checks.NAME,
+    exposure=checks.NAME,
+    stack=r"[A-Za-z0-9._+-]*-[0-9a-f]{12}",
+    injection=r"[0-9]+",
 
 
 # The user's own files: where a module has a prefix, it is not theirs.
@@ -143,14 +154,39 @@ PREFIX = internals.module_prefix(workflow)
 user_file = local if PREFIX else str
 
 
+def user_files(paths):
+    """Return files of the user's as inputs of a rule, less those that are dated in the future."""
+    return [user_file(path) for path in inputs.dated(paths)]
+
+
+def exposure_paths(wildcards):
+    """Return the paths of a stack's exposures, or of one exposure, as its program reads them."""
+    try:
+        if "exposure" in wildcards.keys():
+            return [path_of_exposure[wildcards.exposure]]
+        return list(exposures_of_stack[wildcards.stack])
+    except KeyError as error:
+        raise WorkflowError(f"{error.args[0]}: in no association; correct the target")
+
+
 def exposures(wildcards):
-    """Return the exposures of a stack."""
-    return [user_file(path) for path in exposures_of_stack[wildcards.stack]]
+    """Return the exposures of a stack, or one exposure."""
+    return user_files(exposure_paths(wildcards))
 
 
-def exposure(wildcards):
-    """Return the file of an exposure."""
-    return user_file(path_of_exposure[wildcards.exposure])
+def exposure_states(wildcards):
+    """Return what tells whether exposures changed, whatever their dates."""
+    return inputs.states(exposure_paths(wildcards), made)
+
+
+def association_path(wildcards):
+    """Return the path of an association."""
+    try:
+        return association_files[wildcards.association]
+    except KeyError:
+        raise WorkflowError(
+            f"{wildcards.association}.json: not among the associations; correct the target"
+        )
 
 
 def shown_exposure(wildcards):
@@ -158,21 +194,21 @@ def shown_exposure(wildcards):
     return user_file(shown.loc[wildcards.stack, "path"])
 
 
-def association_file(wildcards):
-    """Return the file of an association."""
-    try:
-        return user_file(association_files[wildcards.association])
-    except KeyError:
-        raise WorkflowError(
-            f"{wildcards.association}.json: not among the associations; correct the target"
-        )
-
-
 def option_words(key):
     """Return a list of the config as the words of a program's option, none if it is empty."""
     value = config[key]
     words = value if isinstance(value, list) else [value] if value else []
     return [f"--{key.replace('_', '-')}", *words] if words else []
+
+
+def association_file(wildcards):
+    """Return the file of an association."""
+    return user_files([association_path(wildcards)])
+
+
+def association_content(wildcards):
+    """Return what tells whether an association changed, whatever its date."""
+    return inputs.content(association_path(wildcards))
 
 
 def stacks(wildcards):
@@ -212,7 +248,7 @@ def folder_hash(folder):
 @functools.cache
 def stack_sizes(stack):
     """Return the sizes in MB of a stack's exposures, known before anything has run."""
-    paths = exposures_of_stack[stack]
+    paths = exposures_of_stack.get(stack, [])
     return [os.path.getsize(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
 
 
@@ -223,7 +259,7 @@ def stack_sizes(stack):
 
 def stack_memory(wildcards, attempt):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
-    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack)))
+    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack), default=0))
 
 
 def stack_runtime(wildcards, attempt):

@@ -21,11 +21,13 @@ rule pedestal:
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
+        exposures=exposure_paths,
+        states=exposure_states,
         # Where zeros lie beyond the edge, all is as in the reference, which does not look at DQ.
         unusable="--unusable" if used["edge_mode"] == "shrink" else "",
     shell:
         "selfcal pedestal --stack={wildcards.stack} {params.unusable} --log {log}"
-        " --output {output} {input:q}"
+        " --output {output} -- {params.exposures:q}"
 
 
 rule minimum:
@@ -116,8 +118,8 @@ rule threshold:
 rule write_back:
     """An exposure with the flags of its stack."""
     input:
-        exposure,
-        rules.threshold.output,
+        exposures,
+        flags=rules.threshold.output,
     output:
         path_of("write_back"),
     log:
@@ -131,14 +133,16 @@ rule write_back:
         runtime=5,
     params:
         code=code("stages/write_back"),
+        exposure=exposure_paths,
+        states=exposure_states,
     shell:
-        "selfcal write_back --log {log} {input:q} {output}"
+        "selfcal write_back --log {log} -- {params.exposure:q} {input.flags} {output}"
 
 
 rule skip:
     """A copy of an exposure that has nothing to calibrate from."""
     input:
-        exposure,
+        exposures,
     output:
         path_of("write_back", stack=SKIPPED),
     log:
@@ -151,5 +155,7 @@ rule skip:
         runtime=10,
     params:
         code=code("stages/skip"),
+        exposure=exposure_paths,
+        states=exposure_states,
     shell:
-        "selfcal skip --log {log} {input:q} {output}"
+        "selfcal skip --log {log} -- {params.exposure:q} {output}"

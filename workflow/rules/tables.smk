@@ -65,12 +65,14 @@ rule associate:
         "../../envs/environment.yaml"
     params:
         code=code("tables/associate"),
+        association=association_path,
+        content=association_content,
         stacks=stacks,
         noise="--noise" if by_noise else "",
         others=others,
     shell:
-        "selfcal associate --log {log} {input.association:q} {output} {params.noise}"
-        " --stacks {params.stacks} --others {params.others:q}"
+        "selfcal associate --log {log} {params.noise} --stacks {params.stacks}"
+        " --others {params.others:q} -- {params.association:q} {output}"
 
 
 rule summary:
@@ -79,6 +81,7 @@ rule summary:
         # Without a name of their own, which would cost time by their number squared.
         list(flagged_science),
         members=rules.members.output,
+        checksums=path_of("checksums"),
     output:
         path_of("summary"),
     log:
@@ -88,14 +91,14 @@ rule summary:
     params:
         code=code("tables/summary"),
     shell:
-        "selfcal summary --log {log} {input.members} {output}"
+        "selfcal summary --log {log} {input.members} {input.checksums} {output}"
 
 
 # Reads every exposure: no local rule, and none that a change of the config runs again.
 rule checksums:
     """checksums.csv: size and SHA-256 of each exposure."""
     input:
-        [user_file(path) for path in path_of_exposure.values()],
+        user_files(path_of_exposure.values()),
     output:
         path_of("checksums"),
     log:
@@ -108,6 +111,7 @@ rule checksums:
     params:
         code=code("tables/checksums"),
         planned=hand_over("exposures", sorted(path_of_exposure.values())),
+        states=lambda wildcards: inputs.states(path_of_exposure.values(), made),
     shell:
         "selfcal checksums --log {log} {params.planned} {output}"
 
@@ -115,7 +119,7 @@ rule checksums:
 rule provenance:
     """provenance.json: versions, config, inputs."""
     input:
-        [user_file(path) for path in association_files.values()],
+        user_files(association_files.values()),
         checksums=rules.checksums.output,
     output:
         path_of("provenance"),
@@ -126,6 +130,7 @@ rule provenance:
     params:
         code=code("tables/provenance"),
         planned=hand_over("associations", sorted(association_files.values())),
+        contents=lambda wildcards: inputs.contents(sorted(association_files.values())),
         config=json.dumps(
             {**config, "associations": names.workdir_patterns(config["associations"])},
             sort_keys=True,

@@ -35,8 +35,6 @@ rule inject:
         f"{TUNED}/added.fits",
     log:
         "logs/inject/{stack}/{injection}.log",
-    wildcard_constraints:
-        injection="[0-9]+",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -64,10 +62,12 @@ rule tune_pedestal:
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
+        exposures=exposure_paths,
+        states=exposure_states,
         unusable="--unusable" if "shrink" in {*settings["edge_mode"]} else "",
     shell:
         "selfcal pedestal --stack={wildcards.stack} {params.unusable} --add {input.added}"
-        " --log {log} --output {output} {input.exposures:q}"
+        " --log {log} --output {output} -- {params.exposures:q}"
 
 
 use rule minimum as tune_minimum with:

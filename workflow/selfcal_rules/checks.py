@@ -10,6 +10,9 @@ import yaml
 from badpix_selfcal import parameters
 from badpix_selfcal.tables import COMBINED
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"  # of exposures and associations, as in tables.NAME
+FAULTS = ".snakemake/badpix_selfcal/faults.txt"
+
 
 def read_schema(path):
     """Read a JSON schema written in YAML."""
@@ -167,7 +170,9 @@ def member_faults(members, schema, made=()):
         paths = " and ".join(sorted(rows["path"]))
         faults.append(f"{paths}: two files of one exposure name, members of {where}; keep one")
     for path in files["path"]:
-        if path not in made and not os.path.isfile(path):
+        if "{" in path or "}" in path:
+            faults.append(f"{path}: a brace, which names a wildcard; rename the folder or file")
+        elif path not in made and not os.path.isfile(path):
             where = associations_of(combined[combined["path"] == path])
             faults.append(
                 f"{path}: no such file, a member of {where}; fetch it, name its folder in "
@@ -197,6 +202,16 @@ def member_warnings(members):
             where = associations_of(members[members["exptype"] == exptype])
             warnings.append(f"{where}: exptype {exptype} plays no part; is {near[0]} meant?")
     return warnings
+
+
+def first_of(faults, most=50):
+    """Return the first of many faults and a line that counts the others; the log has them all."""
+    if len(faults) <= most:
+        return faults
+    os.makedirs(os.path.dirname(FAULTS), exist_ok=True)
+    with open(FAULTS, "w", encoding="utf-8") as file:
+        file.writelines(f"{fault}\n" for fault in faults)
+    return [*faults[:most], f"... and {len(faults) - most} more; all of them are in {FAULTS}"]
 
 
 def associations_of(members):

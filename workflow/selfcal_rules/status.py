@@ -1,14 +1,10 @@
-"""What became of each association in a run, and of the lock of a run that was killed."""
+"""What became of each association in a run."""
 
 import csv
-import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
-
-import psutil
 
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
@@ -24,7 +20,6 @@ WARNINGS = {
     "no valid pixel": "no valid pixel in the minimum",
 }
 PLACES = {"report": "results/report.html", "figures": "results/figures/", "tune": "results/tune/"}
-RECORD = Path(".snakemake/badpix_selfcal_run.json")
 
 
 def steps(association, stacks, flagged):
@@ -200,39 +195,3 @@ def count_lines(rows, path):
     found = [row[1] for row in rows]
     counts = [f"{found.count(status)} {status}" for status in STATUS if status in found]
     return [f"associations: {', '.join(counts)}; see {path}"] if rows else []
-
-
-def remember_run():
-    """Record which process runs the workflow in this folder, so that its death can be told."""
-    process = psutil.Process()
-    record = {"host": socket.gethostname(), "pid": process.pid, "born": process.create_time()}
-    RECORD.write_text(json.dumps(record))
-
-
-def unlock_dead_run(locks):
-    """
-    Remove snakemake's lock of this folder if the run that holds it was killed on this host.
-
-    Parameters
-    ----------
-    locks : list of Path
-        The files that are the lock.
-
-    Returns
-    -------
-    text : str
-        A line for the user, empty where there was nothing to do.
-    """
-    if not locks or not RECORD.exists():
-        return ""
-    record = json.loads(RECORD.read_text())
-    if record["host"] != socket.gethostname():
-        return ""
-    try:
-        if psutil.Process(record["pid"]).create_time() == record["born"]:
-            return ""  # it lives
-    except psutil.NoSuchProcess:
-        pass
-    for lock in locks:
-        lock.unlink()
-    return f"A run that was killed (process {record['pid']}) had left its lock; removed."
