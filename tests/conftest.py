@@ -134,12 +134,14 @@ def flag(folder, exposures, outputs, **parameters):
     def of(*keys):
         return [word for key in keys if key in chosen for word in chosen[key]]
 
-    names = ("pedestal", "minimum", "median", "noise", "flags")
+    names = ("pedestal", "minimum", "unusable", "median", "noise", "flags")
     f = {n: os.path.join(folder, f"{n}.fits") for n in names}
-    unusable = ["--unusable"] if parameters.get("edge_mode") == "shrink" else []
-    call("pedestal", *exposures, "--output", f["pedestal"], *unusable)
+    call("pedestal", *exposures, "--output", f["pedestal"])
     call("minimum", f["pedestal"], f["minimum"])
     median = of("kernel_size", "edge_mode", "dispersion_axis")
+    if parameters.get("edge_mode") == "shrink":
+        call("unusable", f["minimum"], f["unusable"], *exposures)
+        median += ["--unusable", f["unusable"]]
     call("median", f["minimum"], f["median"], *median)
     threshold = of("flagfrac_lower", "flagfrac_upper", "threshold", "nsigma_lower", "nsigma_upper")
     if parameters.get("threshold") == "sigma":

@@ -37,12 +37,16 @@ def test_nothing_runs_when_nothing_changed(done):
         ("flagfrac_upper", 0.01, "threshold"),
         ("flagfrac_lower", 0.01, "threshold"),
         ("kernel_size", 5, "median"),
-        ("edge_mode", "shrink", "pedestal"),  # which pixels are of no use is looked up then
         ("dispersion_axis", 2, "median"),
     ],
 )
 def test_a_parameter(done, key, value, first):
     assert done.jobs(config=[f"{key}={value}"]) == {**from_stage(first), "provenance": 1}
+
+
+def test_another_edge_of_the_median_leaves_the_minimum_as_it_is(done):
+    jobs = done.jobs(config=["edge_mode=shrink"])
+    assert jobs == {**from_stage("median"), "unusable": 1, "provenance": 1}
 
 
 def test_a_parameter_of_the_other_threshold(done):
@@ -52,7 +56,8 @@ def test_a_parameter_of_the_other_threshold(done):
 def test_threshold_sigma_and_what_matters_to_it(done):
     sigma = "threshold=sigma"
     # All associations, as their links have a noise.fits more.
-    everything = {**from_stage("pedestal"), "noise": 1, "associate": 3, "provenance": 1}
+    new = {"unusable": 1, "noise": 1, "associate": 3, "provenance": 1}
+    everything = {**from_stage("median"), **new}
     assert done.jobs(config=[sigma]) == everything
     done.run("--quiet", "all", config=[sigma])
     assert done.jobs(config=[sigma]) == {}
@@ -69,7 +74,8 @@ def test_threshold_sigma_and_what_matters_to_it(done):
     # As by default without a noise.fits, although that of before is still there.
     back = done.jobs()
     assert "noise" not in back
-    assert back["threshold"] == back["pedestal"] == 1
+    assert back["threshold"] == back["median"] == 1
+    assert "pedestal" not in back
 
 
 def test_force_single_reaches_what_was_skipped(done):

@@ -132,12 +132,11 @@ def some_dq():
     return dq
 
 
-def unusable_of(folder, paths, *options):
-    program("pedestal", *paths, "--output", folder / "p.fits", *options)
+def unusable_of(folder, paths):
+    program("pedestal", *paths, "--output", folder / "p.fits")
     program("minimum", folder / "p.fits", folder / "m.fits")
-    with fits.open(folder / "m.fits") as hdus:
-        names = [hdu.name for hdu in hdus]
-        return hdus["UNUSABLE"].data.copy() if "UNUSABLE" in names else None, hdus[0].header
+    program("unusable", folder / "m.fits", folder / "u.fits", *paths)
+    return fits.getdata(folder / "u.fits", header=True)
 
 
 def test_of_no_use_is_what_is_so_in_every_exposure(tmp_path):
@@ -145,14 +144,11 @@ def test_of_no_use_is_what_is_so_in_every_exposure(tmp_path):
     second[6, 11] = 0
     second[7, 12] = 1
     paths = exposures(tmp_path, first, second)
-    found, header = unusable_of(tmp_path, paths, "--unusable")
+    found, header = unusable_of(tmp_path, paths)
     expected = np.zeros(SHAPE, bool)
     expected[:, :4] = expected[5, 10] = True
     assert np.array_equal(found > 0, expected)
     assert header["BPXNOUT"] == expected.sum()
-    found, header = unusable_of(tmp_path, paths)
-    assert found is None
-    assert "BPXNOUT" not in header
 
 
 @pytest.mark.parametrize("other", [None, "compressed", "int32"])
@@ -165,20 +161,20 @@ def test_dq_of_every_kind(tmp_path, other):
         if other == "int32":
             hdus["DQ"] = fits.ImageHDU(dq.view(np.int32), name="DQ")
         hdus.writeto(tmp_path / "other_nrs1_rate.fits")
-    found, _ = unusable_of(tmp_path, [paths[0], tmp_path / "other_nrs1_rate.fits"], "--unusable")
+    found, _ = unusable_of(tmp_path, [paths[0], tmp_path / "other_nrs1_rate.fits"])
     expected = dq & np.uint32(1 | 1 << 31) > 0 if other else np.zeros(SHAPE, bool)
     assert np.array_equal(found > 0, expected)
 
 
 def test_what_is_of_no_use_is_neither_flagged_nor_counted(tmp_path):
     paths = exposures(tmp_path, some_dq(), some_dq())
-    program("pedestal", *paths, "--output", tmp_path / "p.fits", "--unusable")
-    program("minimum", tmp_path / "p.fits", tmp_path / "m.fits")
+    unusable, _ = unusable_of(tmp_path, paths)
     minimum = fits.getdata(tmp_path / "m.fits")
-    usable = np.where(fits.getdata(tmp_path / "m.fits", "UNUSABLE") > 0, np.float32(NAN), minimum)
+    usable = np.where(unusable > 0, np.float32(NAN), minimum)
     words = ["--flagfrac-lower", "0.01", "--flagfrac-upper", "0.01"]
     for mode in ("shrink", "zero"):
-        program("median", tmp_path / "m.fits", tmp_path / "d.fits", "--edge-mode", mode)
+        with_unusable = ["--edge-mode", mode, "--unusable", tmp_path / "u.fits"]
+        program("median", tmp_path / "m.fits", tmp_path / "d.fits", *with_unusable)
         program("threshold", tmp_path / "m.fits", tmp_path / "d.fits", tmp_path / "f.fits", *words)
         flags, header = fits.getdata(tmp_path / "f.fits"), fits.getheader(tmp_path / "f.fits")
         if mode == "shrink":

@@ -206,11 +206,6 @@ def read_image(path, extension=None):
     return read_pixels(path, hdu), handed_on(hdu)
 
 
-def has_image(path, extension):
-    """Tell whether a stage's file has an extension of that name."""
-    return find(read_hdus(path), extension) is not None
-
-
 @contextlib.contextmanager
 def created(path):
     """Open a new FITS file for writing; it takes its name when all of it is written."""

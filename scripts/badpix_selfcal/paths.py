@@ -4,6 +4,7 @@ RESULTS = {
     "stack": "results/stacks/{stack}",
     "pedestal": "results/stacks/{stack}/pedestal.fits",
     "minimum": "results/stacks/{stack}/minimum.fits",
+    "unusable": "results/stacks/{stack}/unusable.fits",
     "median": "results/stacks/{stack}/median.fits",
     "noise": "results/stacks/{stack}/noise.fits",
     "threshold": "results/stacks/{stack}/flags.fits",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from badpix_selfcal import parameters
-from badpix_selfcal.images import add_cards, has_image, read_image, write_image
+from badpix_selfcal.images import add_cards, read_image, write_image
 from badpix_selfcal.program import Fault, log, parser, warn
 from badpix_selfcal.running_median import running_median
 
@@ -71,6 +71,7 @@ def options():
     options = parser(__doc__)
     options.add_argument("minimum", help="minimum.fits")
     options.add_argument("output", help="median.fits")
+    options.add_argument("--unusable", metavar="FILE", help="unusable.fits, for edge_mode shrink")
     parameters.add_options(options, "median")
     return options
 
@@ -88,12 +89,12 @@ def main(arguments):
             "dispersion axis, so the kernel is two-dimensional; set dispersion_axis to 1 or 2"
         )
     kernel_size = arguments.kernel_size
-    if arguments.edge_mode == "shrink" and has_image(arguments.minimum, "UNUSABLE"):
-        unusable, _ = read_image(arguments.minimum, "UNUSABLE")
+    if arguments.edge_mode == "shrink" and arguments.unusable:
+        unusable, left_out = read_image(arguments.unusable)
         filtered = usable_median(image, unusable > 0, kernel_size, axis)
+        header.add("BPXNOUT", left_out["BPXNOUT"], left_out.comments["BPXNOUT"])
     else:
         filtered = running_median(image, kernel_size, axis, arguments.edge_mode)
-        header.pop("BPXNOUT", None)
     add_cards(header, *parameters.cards("median", arguments, dispersion_axis=axis or 0))
     log(f"kernel {arguments.kernel_size} along axis {axis}, edge {arguments.edge_mode}")
     write_image(arguments.output, filtered, header)

@@ -6,8 +6,6 @@ from badpix_selfcal.headers import read_hdus
 from badpix_selfcal.images import Header, add_cards, handed_on, read_pixels, with_unit, write_image
 from badpix_selfcal.program import Fault, log, parser
 
-UNUSABLE = "UNUSABLE"
-
 
 def minimum(planes):
     """
@@ -121,14 +119,8 @@ def options():
 
 
 def main(arguments):
-    """
-    Write ``minimum.fits``, one plane in memory at a time; SOURCE says whose minimum it is.
-
-    UNUSABLE, where the stage before wrote it, is handed on.
-    """
+    """Write ``minimum.fits``, one plane in memory at a time; SOURCE says whose minimum it is."""
     stack, *hdus = read_hdus(arguments.pedestal)
-    more = {hdu.name: read_pixels(arguments.pedestal, hdu) for hdu in hdus if hdu.name == UNUSABLE}
-    hdus = [hdu for hdu in hdus if hdu.name != UNUSABLE]
     if not hdus:
         raise Fault(f"{arguments.pedestal}: no planes; give the file of the stage pedestal")
     lowest, source = minimum(read_pixels(arguments.pedestal, hdu) for hdu in hdus)
@@ -137,7 +129,4 @@ def main(arguments):
     for keyword, value in header.items():
         if keyword.startswith("BPXW"):
             log(f"{keyword}: {value}")
-    if more:
-        n_unusable = np.count_nonzero(more[UNUSABLE])
-        add_cards(header, ("BPXNOUT", n_unusable, "pixels of no use in every exposure, left out"))
-    write_image(arguments.output, lowest, header, SOURCE=source, **more)
+    write_image(arguments.output, lowest, header, SOURCE=source)

@@ -11,7 +11,6 @@ from badpix_selfcal.images import (
     append_image,
     created,
     fits_header,
-    read_dq,
     read_image,
     read_science,
     with_unit,
@@ -30,7 +29,6 @@ UNILLUMINATED = {
 MUST_AGREE = ("INSTRUME", "DETECTOR", "EXP_TYPE", "DISPAXIS")
 SHOULD_AGREE = ("FILTER", "GRATING")
 ALSO_KEPT = ("CHANNEL", "BAND", "BUNIT")
-UNUSABLE = 1 | 1 << 31  # DO_NOT_USE, REFERENCE_PIXEL
 
 
 def subtract_pedestal(plane, detector):
@@ -131,17 +129,12 @@ def options():
     options.add_argument("--output", required=True, help="pedestal.fits")
     options.add_argument("--add", metavar="IMAGE", help="an image to add to each exposure first")
     options.add_argument("--stack", default="stack", help="name of the stack, for the headers")
-    options.add_argument(
-        "--unusable",
-        action="store_true",
-        help="say in an extension which pixels are of no use in every exposure, by their DQ",
-    )
     return options
 
 
 def main(arguments):
     """Write ``pedestal.fits``, one exposure in memory at a time."""
-    seen, unusable = {}, True
+    seen = {}
     added = read_image(arguments.add)[0] if arguments.add else None
     with created(arguments.output) as output:
         stack = stack_cards(arguments.stack, len(arguments.exposures))
@@ -173,11 +166,6 @@ def main(arguments):
             if doubts:
                 add_cards(header, ("BPXWARN", ", ".join(doubts), "warning"))
             append_image(output, plane, header, exposure_name(path))
-            if arguments.unusable:
-                unusable = unusable & (read_dq(path, hdus) & UNUSABLE > 0)
-        if arguments.unusable:
-            log(f"{np.count_nonzero(unusable)} pixels are of no use in every exposure")
-            append_image(output, unusable.astype(np.uint8), Header(), "UNUSABLE")
 
 
 def stack_cards(stack, n_exposures):

@@ -119,6 +119,8 @@ def warnings_of(header, product):
 
 def read_states(path):
     """Return size and modification time of each exposure, by name, and its path; checksums.csv."""
+    if not os.path.exists(path):  # after a run that failed before
+        return {}
     with open(path, newline="") as file:
         return {
             exposure_name(row["path"]): ((int(row["size"]), int(row["modified"])), row["path"])

@@ -12,13 +12,15 @@ from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import COMBINED, FLAGGED, read_planned
 
-# Bytes a pixel in the files of a stack: float32 and SOURCE in int16; float32; float32; uint8.
-BYTES = {"minimum": 6, "median": 4, "noise": 4, "threshold": 1}
+# Bytes a pixel in the files of a stack: float32 and SOURCE in int16; uint8; float32 twice; uint8.
+BYTES = {"minimum": 6, "unusable": 1, "median": 4, "noise": 4, "threshold": 1}
 
 
 def stages_of(config):
     """List the stages of a stack that leave a file, in their order."""
-    return [stage for stage in BYTES if stage != "noise" or config["threshold"] == "sigma"]
+    shrink = parameters.effective(config)["edge_mode"] == "shrink"
+    left_out = {"unusable": not shrink, "noise": config["threshold"] != "sigma"}
+    return [stage for stage in BYTES if not left_out.get(stage)]
 
 
 def first_stale_stage(stack, config):
@@ -38,8 +40,6 @@ def first_stale_stage(stack, config):
         if not os.path.exists(path):
             return stage
         cards = read_primary(path).values
-        if stage == "minimum" and ("BPXNOUT" in cards) != (used["edge_mode"] == "shrink"):
-            return stage
         for p in parameters.of_stage(stage):
             # An axis that was found by itself is not known from the config.
             if used.get(p.name) != "auto" and cards.get(p.card) != used.get(p.name):

@@ -18,21 +18,23 @@ def stages(stack, exposures, words, folder):
     steps : list of (str, str, list of str)
         Name in RESULTS, new file, command line.
     """
-    file = {
-        name: os.path.join(folder, f"{name}.fits") for name in ("pedestal", "minimum", "median")
-    }
-    file["threshold"] = os.path.join(folder, "flags.fits")
-    pedestal = [f"--stack={stack}", "--output", file["pedestal"], "--", *exposures]
-    return [
-        ("pedestal", file["pedestal"], pedestal),
-        ("minimum", file["minimum"], [file["pedestal"], file["minimum"]]),
-        ("median", file["median"], [*words["median"], file["minimum"], file["median"]]),
+    names = ("pedestal", "minimum", "unusable", "median", "noise", "threshold")
+    file = {name: os.path.join(folder, os.path.basename(path_of(name))) for name in names}
+    minimum, median = file["minimum"], file["median"]
+    unusable, noise = ["--unusable", file["unusable"]], ["--noise", file["noise"]]
+    shrink, sigma = "shrink" in words["median"], "sigma" in words["threshold"]
+    steps = [
+        ("pedestal", [f"--stack={stack}", "--output", file["pedestal"], "--", *exposures]),
+        ("minimum", [file["pedestal"], minimum]),
+        ("unusable", [minimum, file["unusable"], "--", *exposures]) if shrink else None,
+        ("median", [*words["median"], *(unusable if shrink else []), minimum, median]),
+        ("noise", [minimum, median, file["noise"]]) if sigma else None,
         (
             "threshold",
-            file["threshold"],
-            [*words["threshold"], file["minimum"], file["median"], file["threshold"]],
+            [*words["threshold"], *(noise if sigma else []), minimum, median, file["threshold"]],
         ),
     ]
+    return [(step[0], file[step[0]], step[1]) for step in steps if step]
 
 
 def verify(stack, exposures, flagged, words, folder):

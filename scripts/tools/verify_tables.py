@@ -57,13 +57,14 @@ def provenance(associations):
         yield path, f"is damaged: {type(error).__name__} {error}"
 
 
-def associations(table, folder):
-    """Yield the faults of flagged associations and of their views."""
-    for path, name, stacks in table:
+def associations(table, noise, folder):
+    """Yield the faults of flagged associations and of their views; `noise`: stacks have one."""
+    for path, name, stacks, others in table:
         result, view = (path_of(rule, association=name) for rule in ("associate", "view"))
         again, links_again = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
         try:
-            run("associate", "--stacks", *stacks, "--", path, again, links_again)
+            words = ["--noise"] * noise + ["--stacks", *stacks, "--others", *others]
+            run("associate", *words, "--", path, again, links_again)
         except Fault as error:
             yield result, str(error)
             continue
@@ -78,8 +79,11 @@ def options():
     options = parser(__doc__)
     options.add_argument("members", help="the members as the run was planned, JSON")
     options.add_argument("exposures", help="the exposures, JSON")
-    options.add_argument("associations", help="path, name and stacks of each association, JSON")
+    options.add_argument(
+        "associations", help="path, name, stacks and other members of each association, JSON"
+    )
     options.add_argument("output", help="table of faults")
+    options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
     return options
 
 
@@ -90,7 +94,7 @@ def main(arguments):
         rows = [
             COLUMNS,
             *tables(arguments.members, arguments.exposures, folder),
-            *provenance(sorted(path for path, _, _ in table)),
-            *associations(table, folder),
+            *provenance(sorted(row[0] for row in table)),
+            *associations(table, arguments.noise, folder),
         ]
     write_table(arguments.output, rows)

@@ -128,6 +128,10 @@ others_of_association = (
 )
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
 flagged_files = flagged["flagged"].unique()
+flagged_of_stack = {
+    stack: rows.drop_duplicates("exposure")[["path", "exposure"]].values.tolist()
+    for stack, rows in flagged.groupby("stack")
+}
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 # One exposure of each stack is shown before and after: the first science one by name.
 shown = (
@@ -224,6 +228,16 @@ def flagged_exposures(wildcards):
 def others(wildcards):
     """Return the members of an association that play no part, where they are."""
     return list(others_of_association.get(wildcards.association, []))
+
+
+def verified(wildcards):
+    """Return the file that names a stack's exposures and its flagged ones."""
+    stack = wildcards.stack
+    if stack not in flagged_of_stack:
+        raise WorkflowError(f"{stack}: in no association; correct the target")
+    return hand_over(
+        stack, [list(exposures_of_stack.get(stack, [])), flagged_of_stack[stack]]
+    )
 
 
 def code(program):

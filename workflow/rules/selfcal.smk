@@ -23,11 +23,9 @@ rule pedestal:
         code=code("stages/pedestal"),
         exposures=exposure_paths,
         states=exposure_states,
-        # Where zeros lie beyond the edge, all is as in the reference, which does not look at DQ.
-        unusable="--unusable" if used["edge_mode"] == "shrink" else "",
     shell:
-        "selfcal pedestal --stack={wildcards.stack} {params.unusable} --log {log}"
-        " --output {output} -- {params.exposures:q}"
+        "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output}"
+        " -- {params.exposures:q}"
 
 
 rule minimum:
@@ -50,10 +48,35 @@ rule minimum:
         "selfcal minimum --log {log} {input} {output}"
 
 
+rule unusable:
+    """The pixels of no use in every exposure; in a run whose windows shrink alone."""
+    input:
+        exposures,
+        minimum=rules.minimum.output,
+    output:
+        path_of("unusable"),
+    log:
+        "logs/unusable/{stack}.log",
+    priority: 3
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        code=code("stages/unusable"),
+        exposures=exposure_paths,
+        states=exposure_states,
+    shell:
+        "selfcal unusable --log {log} {input.minimum} {output} -- {params.exposures:q}"
+
+
 rule median:
     """Its running median along the dispersion axis."""
     input:
-        rules.minimum.output,
+        minimum=rules.minimum.output,
+        # Where zeros lie beyond the edge, all is as in the reference, which does not look at DQ.
+        unusable=rules.unusable.output if used["edge_mode"] == "shrink" else [],
     output:
         path_of("median"),
     log:
@@ -67,8 +90,11 @@ rule median:
     params:
         code=code("stages/median"),
         parameters=parameters.words("median", used),
+        unusable=lambda wildcards, input: (
+            f"--unusable {input.unusable}" if input.unusable else ""
+        ),
     shell:
-        "selfcal median {params.parameters} --log {log} {input} {output}"
+        "selfcal median {params.parameters} {params.unusable} --log {log} {input.minimum} {output}"
 
 
 rule noise:

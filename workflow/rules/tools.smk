@@ -89,20 +89,8 @@ rule check:
 
 # ---- verify: no results are inputs, as those that are stale are to be found, not made again ----
 
-flagged_of_stack = {
-    stack: rows.drop_duplicates("exposure")[["path", "exposure"]].values.tolist()
-    for stack, rows in flagged.groupby("stack")
-}
-
-
-def verified(wildcards):
-    """Return the file that names a stack's exposures and its flagged ones."""
-    stack = wildcards.stack
-    if stack not in flagged_of_stack:
-        raise WorkflowError(f"{stack}: in no association; correct the target")
-    return hand_over(
-        stack, [list(exposures_of_stack.get(stack, [])), flagged_of_stack[stack]]
-    )
+kept_stages = ["minimum", "median", "threshold"]
+kept_stages += ["unusable"] * (used["edge_mode"] == "shrink") + ["noise"] * by_noise
 
 
 rule verify_stack:
@@ -122,7 +110,7 @@ rule verify_stack:
         planned=verified,
         asked=inputs.PLANNED,  # each time anew
         parameters=" ".join(
-            parameters.words(stage, config) for stage in ("median", "threshold")
+            parameters.words(stage, used) for stage in ("median", "threshold")
         ),
     shell:
         "selfcal verify_stack --stack={wildcards.stack} {params.parameters} --log {log}"
@@ -141,17 +129,23 @@ rule verify_tables:
         runtime=all_runtime,
     params:
         asked=inputs.PLANNED,
+        noise="--noise" if by_noise else "",
         members=hand_over("members", rows),
         exposures=hand_over("exposures", sorted(path_of_exposure.values())),
         associations=lambda wildcards: hand_over(
             "associations",
             [
-                [path, name, list(stacks_of_association[name])]
+                [
+                    path,
+                    name,
+                    list(stacks_of_association[name]),
+                    list(others_of_association.get(name, [])),
+                ]
                 for name, path in association_files.items()
             ],
         ),
     shell:
-        "selfcal verify_tables --log {log} {params.members} {params.exposures}"
+        "selfcal verify_tables --log {log} {params.noise} {params.members} {params.exposures}"
         " {params.associations} {output}"
 
 
@@ -170,7 +164,7 @@ rule verify:
             [
                 path_of(name, stack=stack)
                 for stack in exposures_of_stack.index
-                for name in ("minimum", "median", "threshold")
+                for name in kept_stages
             ]
             + list(flagged_files)
             + [path_of("associate", association=name) for name in association_files]

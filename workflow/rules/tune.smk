@@ -64,10 +64,9 @@ rule tune_pedestal:
         code=code("stages/pedestal"),
         exposures=exposure_paths,
         states=exposure_states,
-        unusable="--unusable" if "shrink" in {*settings["edge_mode"]} else "",
     shell:
-        "selfcal pedestal --stack={wildcards.stack} {params.unusable} --add {input.added}"
-        " --log {log} --output {output} -- {params.exposures:q}"
+        "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
+        " --output {output} -- {params.exposures:q}"
 
 
 use rule minimum as tune_minimum with:
@@ -81,7 +80,12 @@ use rule minimum as tune_minimum with:
 
 use rule median as tune_median with:
     input:
-        rules.tune_minimum.output,
+        minimum=rules.tune_minimum.output,
+        unusable=branch(
+            evaluate("{edge_mode} == 'shrink'"),
+            then=rules.unusable.output[0],
+            otherwise=[],
+        ),
     output:
         f"{TUNED}/{medians.wildcard_pattern}/median.fits",
     log:
@@ -89,6 +93,9 @@ use rule median as tune_median with:
     params:
         code=code("stages/median"),
         parameters=parameters.words("median", {**config, **setting}),
+        unusable=lambda wildcards, input: (
+            f"--unusable {input.unusable}" if input.unusable else ""
+        ),
 
 
 use rule noise as tune_noise with:

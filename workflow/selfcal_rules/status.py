@@ -9,7 +9,8 @@ from pathlib import Path
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 
-STAGES = ("pedestal", "minimum", "median", "noise", "threshold")  # of a stack, in their order
+# Of a stack, in their order; unusable and noise are not in every run.
+STAGES = ("pedestal", "minimum", "unusable", "median", "noise", "threshold")
 STATUS = ("done", "skipped", "failed", "not reached", "left out")
 UNFLAGGED = "no background or selfcal exposure beside"
 # What the warnings of summary.csv are about: a part of their text, by what they are called.
@@ -143,7 +144,7 @@ def write_partial(name, launcher, unfinished):
     members, summary, page = (path_of(name) for name in ("members", "summary", "report"))
     beside = ["--status", path_of("status"), "--provenance", path_of("provenance")]
     words = {
-        "summary": ["--existing", members, summary],
+        "summary": ["--existing", members, path_of("checksums"), summary],
         "report": [*beside, members, summary, page],
     }
     if path_of(name) in unfinished and os.path.exists(members):
