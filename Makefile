@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help run report pictures test lint oldest bench bench-quick evidence clean
+.PHONY: help run report pictures test lint oldest bench bench-quick evidence fuzz clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
