@@ -13,9 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-
-sys.path[:0] = [str(Path(__file__).parent.parent / folder) for folder in ("tests", "scripts")]
-
 from conftest import write_exposure
 
 from badpix_selfcal.headers import read_hdus
