@@ -53,6 +53,7 @@ evidence: .venv/test  ## what each way to flag finds, into docs/evidence.md: som
 	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
 ## fuzz: break inputs at random for a minute (SECONDS=600: ten)
 fuzz: .venv/test
+fuzz: .venv/test  ## break inputs at random for a minute (SECONDS=600: ten)
 	PYTHONPATH=tests:scripts .venv/bin/python bench/fuzz.py $(SECONDS)
 
 clean:  ## remove the demo's exposures and all results
