@@ -46,6 +46,12 @@ FORBIDDEN = {
     "BITPIX of no type": (card("BITPIX", -32), card("BITPIX", -33), 1, "BITPIX is -33"),
     "END of DQ": (b"END" + b" " * 77, b"EMD" + b" " * 77, 3, ""),
     "END that is not alone": (b"END" + b" " * 77, b"END" + b" " * 77 + b"x", 3, "text after END"),
+    "BSCALE that goes on": (
+        b"BSCALE  =                    1 ",
+        b"BSCALE  =                    1 H",
+        3,
+        "BSCALE is 1 H",
+    ),
     "no ASCII": (b"NRS_IFU", b"NRS_\xff\xfe\xfd", 0, "not printable ASCII"),
     "DETECTOR T": (b"= 'NRS1    '", b"=          T", 0, "no DETECTOR"),
 }

@@ -24,6 +24,7 @@ KEYWORD = re.compile(rb"[A-Z0-9_-]* *")
 TEXT = re.compile(rb"[ -~]*")
 WORD = re.compile(rb"= '([^']|'')*' *(/.*)?")
 TRUTH = re.compile(rb"= +[TF] *(/.*)?")
+SCALE = re.compile(rb"= *[-+]?[0-9]*\.?[0-9]*([ED][-+]?[0-9]+)? *(/.*)?")
 NUMBER = re.compile(rb"= (?=.{20}( *$| */)) *-?[0-9]+ *(/.*)?")
 BITPIX = (8, 16, 32, 64, -32, -64)
 EXTENSIONS = ("IMAGE", "TABLE", "BINTABLE", "A3DTABLE", "IUEIMAGE", "DUMP", "FOREIGN")
@@ -153,6 +154,8 @@ def refuse_forbidden(cards, first):
             raise ValueError(f"the keyword {raw[:8].decode()!r}")
         if raw.startswith(b"EXTNAME ") and not WORD.fullmatch(raw[8:]):
             raise ValueError(f"EXTNAME is {raw[10:].decode().strip()}")
+        if raw.startswith((b"BSCALE ", b"BZERO ")) and not SCALE.fullmatch(raw[8:]):
+            raise ValueError(f"{raw[:6].decode().strip()} is {raw[10:].decode().strip()}")
         if raw.startswith(b"EXTEND ") and not TRUTH.fullmatch(raw[8:]):
             raise ValueError(f"EXTEND is {raw[10:].decode().strip()}")
     if cards[:1] and not first and not WORD.fullmatch(cards[0][8:]):
