@@ -344,9 +344,12 @@ def test_each_retry_is_given_as_much_memory_and_time_once_more(nods, tmp_path_fa
     snakefile = copy_workflow(tmp_path_factory.mktemp("broken"))
     (snakefile.parent / "scripts" / "selfcal").write_text("#!/bin/sh\nexit 1\n")
     plain = ("--workflow-profile", "none", "--retries", "1", "--keep-going")
-    done = nods.run(*plain, "results/summary.csv", "results/checksums.csv", check=False,
-                    snakefile=snakefile)  # fmt: skip
-    attempts = re.findall(r"^rule (\w+):(?:\n    .*)*?\n    resources: (.*)", done.stdout, re.M)
+    targets = ("results/summary.csv", "results/checksums.csv")
+    nods.run(*plain, *targets, check=False, snakefile=snakefile)
+    (log,) = nods.path(".snakemake/log").iterdir()  # which says all of every job
+    attempts = re.findall(
+        r"^localrule (\w+):(?:\n    .*)*?\n    resources: (.*)", log.read_text(), re.M
+    )
     found = {"pedestal": [], "checksums": []}
     for rule, text in attempts:
         if rule in found:
