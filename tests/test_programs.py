@@ -30,10 +30,13 @@ def test_a_scheduler_that_ends_a_job_leaves_no_half_of_a_file(tmp_path, number):
     command = [sys.executable, "-Es", ROOT / "scripts" / "selfcal", "pedestal"]
     command += [tmp_path / "e_rate.fits", "--output", tmp_path / "pedestal.fits"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    part = tmp_path / "pedestal.fits.part"
-    wait_for(part.exists, "half of a file", seconds=60)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == 128 + number
+    try:
+        part = tmp_path / "pedestal.fits.part"
+        wait_for(part.exists, "half of a file", seconds=60)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+    finally:
+        process.kill()
     assert os.listdir(tmp_path) == ["e_rate.fits"]
 
 

@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
-from conftest import program, write_exposure
+from conftest import call, program, write_exposure
 
 from badpix_selfcal.headers import card
 from badpix_selfcal.parameters import PARAMETERS, effective
+from badpix_selfcal.program import Fault
 from tables.summary import CARDS, products, row_of, warnings_of
 from tools.plan import first_stale_stage, pending, sizes
 from tools.prune import size
@@ -165,10 +168,11 @@ def test_plan_foresees_the_sizes_of_results(here):
     assert sizes(ROWS)[f"results/stacks/{STACK}/pedestal.fits"] == 2 * 4 * n
 
 
-def test_plan_says_whether_there_is_room(here):
+def test_plan_says_whether_there_is_room(here, monkeypatch):
     """The largest temporary files, one for each core, and what is not there yet."""
     rows = [(f"x{i}_asn", "p", f"e{i}", role, f"e{i}_rate.fits", f"s{i}-0123456789ab")
             for i in range(3) for role in ("science", "selfcal")]  # fmt: skip
+    rows += [("x0_asn", "p", f"e{i}", "selfcal", f"e{i}_rate.fits", rows[0][5]) for i in (1, 2)]
     (here / "planned.json").write_text(json.dumps(rows))
     side = 1000
     for i in range(3):
@@ -183,9 +187,17 @@ def test_plan_says_whether_there_is_room(here):
     said = program(*words, "--cores", "2").stdout
     assert "products:  3, in 3 associations" in said
     assert "files:     19 to make" in said
-    assert "space:     53 MB more, 8 MB of it for the" in said
+    assert "space:     61 MB more, 16 MB of it for the" in said
     assert "temporary files of 2 stacks at a time" in said
-    assert "space:     57 MB more, 12 MB of it" in program(*words, "--cores", "8").stdout
+    assert "space:     65 MB more, 20 MB of it" in program(*words, "--cores", "8").stdout
+    # What is replaced takes no more room.
+    touch(here, f"results/flagged/{rows[0][5]}/e0_badpix_selfcal.fits")
+    assert "space:     57 MB more, 16 MB of it" in program(*words, "--cores", "2").stdout
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=56 * 10**6))
+    with pytest.raises(Fault, match="too little space; make room or choose another --directory"):
+        call(*words, "--cores", "2")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=58 * 10**6))
+    call(*words, "--cores", "2")
 
 
 # ---- summary -------------------------------------------------------------------------------------
