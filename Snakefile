@@ -25,6 +25,7 @@ rule all:
     input:
         collect(rules.minimum.output, stack=exposures_of_stack.index),
         collect(rules.median.output, stack=exposures_of_stack.index),
+        collect(rules.noise.output if by_noise else [], stack=exposures_of_stack.index),
         collect(rules.threshold.output, stack=exposures_of_stack.index),
         list(flagged_files),
         collect(rules.associate.output, association=association_files),

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import stage_times
 from astropy.io import fits
-from data import archive_pattern, many_tables, notebook_pattern, write_exposures
+from data import archive_pattern, many_exposures, many_tables, notebook_pattern, write_exposures
 
 HERE = Path(__file__).parent
 DATA = HERE / "data"
@@ -161,6 +161,15 @@ def reruns(name, folder, pattern, repeats, report):
         report.add(f"{name}, after a change of {key}", median_of(seconds), "all", median_of(full))
 
 
+def by_noise(name, folder, pattern, repeats, report):
+    """Measure what threshold sigma costs against the default, whole commands, alternating."""
+    sigma, fraction = [], []
+    for _ in range(repeats):
+        sigma.append(workflow(folder, pattern, "threshold=sigma")[0])
+        fraction.append(workflow(folder, pattern)[0])
+    report.add(f"{name}, threshold sigma", median_of(sigma), "by default", median_of(fraction), 2)
+
+
 def stage_peak(folder, paths):
     """Return the largest peak memory of the stages' programs for one stack, in MB."""
     files = {n: folder / f"{n}.fits" for n in ("pedestal", "minimum", "median", "flags", "out")}
@@ -226,6 +235,24 @@ def planning(counts, report):
             shutil.rmtree(folder)
 
 
+def generating(counts, report):
+    """Measure the target generate, and the memory of its program alone."""
+    for n in counts:
+        folder = (HERE / "runs" / f"generate{n}").resolve()
+        shutil.rmtree(folder, ignore_errors=True)
+        many_exposures(folder / "exposures", n)
+        run, exposures = folder / "run", folder / "exposures"
+        words = [f"exposures={exposures}"]
+        seconds, peak = workflow(run, "none", *words, targets=["--", "generate"])
+        program = [sys.executable, HERE.parent / "scripts" / "selfcal", "generate", exposures]
+        watched = [sys.executable, HERE / "watch.py", *program]
+        done = subprocess.run(watched, capture_output=True, text=True, cwd=run, check=True)
+        memory = float(done.stdout.split()[-1])
+        text = f"{memory:.0f} MB in generate, {peak:.0f} MB in Snakemake"
+        report.say(f"generate, {n} exposures", f"{seconds:.1f}", text)
+        shutil.rmtree(folder)
+
+
 def main():
     """Run all cases."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -255,6 +282,7 @@ def main():
         pattern(folder, exposures, n)
         associations = sorted(str(path.resolve()) for path in folder.glob("*.json"))
         glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2)
+        by_noise(name, runs / f"case{i}" / "ours", glob, repeats, report)
         if pattern is archive_pattern:
             reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
     growth(paths, n_growth, repeats, report)
@@ -262,6 +290,7 @@ def main():
         name, instead, theirs, ours = row
         report.add(name, ours, instead, theirs, digits=3)
     planning((100,) if quick else (100, 1000, 10000), report)
+    generating((600,) if quick else (600, 10000), report)
     report.write(quick)
     shutil.rmtree(runs)
 

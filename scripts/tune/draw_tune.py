@@ -11,8 +11,32 @@ from badpix_selfcal.parameters import SETTING
 from badpix_selfcal.program import log, parser
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-FRACTION = {"high": "flagfrac_upper", "low": "flagfrac_lower"}
-EDGES = {"zero": ("-", "o"), "shrink": ("--", "s")}
+CUTS = {"high": ("flagfrac_upper", "nsigma_upper"), "low": ("flagfrac_lower", "nsigma_lower")}
+MODES = {"zero": ("-", "o"), "shrink": ("--", "s"), "sigma": (":", "^")}
+
+
+def with_cuts(table, kind):
+    """
+    Return the rows of a kind with what a reader tells settings apart by.
+
+    Returns
+    -------
+    table : DataFrame
+        With mode, the threshold sigma or the edge_mode of a fraction, and cut, such as
+        ``flagfrac_upper 0.001``.
+    """
+    rows = table[table["kind"] == kind]
+    sigma = rows["threshold"] == "sigma"
+    fraction, nsigma = CUTS[kind]
+    cuts = [
+        f"{name} {value:g}"
+        for name, value in zip(
+            np.where(sigma, nsigma, fraction),
+            np.where(sigma, rows[nsigma], rows[fraction]),
+            strict=True,
+        )
+    ]
+    return rows.assign(mode=rows["edge_mode"].where(~sigma, "sigma"), cut=cuts)
 
 
 def by_strength(scores):
@@ -67,21 +91,19 @@ def by_setting(table):
 
 def draw_recall(figure, table, kind):
     """Draw recall, and other flags, against strength: a column of panels for each kernel."""
-    table = table[table["kind"] == kind]
+    table = with_cuts(table, kind)
     kernels = sorted(table["kernel_size"].unique())
-    fractions = sorted(table[FRACTION[kind]].unique())
+    cuts = list(table["cut"].unique())
     panels = figure.subplots(2, len(kernels), sharex=True, sharey="row", squeeze=False)
     for (recall, others), kernel in zip(panels.T, kernels, strict=True):
         recall.set_title(f"kernel_size {kernel}")
         others.set_xlabel("strength [noise of minimum - median]")
         others.set(xscale="log", yscale="symlog")
         rows = table[table["kernel_size"] == kernel]
-        for key, line in rows.groupby([*SETTING]):
-            setting = dict(zip(SETTING, key, strict=True))
-            ls, marker = EDGES[setting["edge_mode"]]
-            fraction = setting[FRACTION[kind]]
-            colour = COLOURS[fractions.index(fraction) % len(COLOURS)]
-            label = f"{FRACTION[kind]} {fraction:g}, {setting['edge_mode']}"
+        for (mode, cut), line in rows.groupby(["mode", "cut"], sort=False):
+            ls, marker = MODES[mode]
+            colour = COLOURS[cuts.index(cut) % len(COLOURS)]
+            label = cut if mode == "sigma" else f"{cut}, {mode}"
             style = {"ls": ls, "marker": marker, "ms": 4, "color": colour}
             recall.errorbar(
                 line["strength"], line["recall"], line["recall_error"], capsize=2, label=label,
@@ -101,20 +123,21 @@ def draw_recall(figure, table, kind):
 
 def draw_cost(figure, points):
     """Draw what each setting finds against what else it flags."""
-    for axes, kind in zip(figure.subplots(1, 2, sharey=True), FRACTION, strict=True):
-        rows = points[points["kind"] == kind]
+    for axes, kind in zip(figure.subplots(1, 2, sharey=True), CUTS, strict=True):
+        rows = with_cuts(points, kind)
         kernels = sorted(rows["kernel_size"].unique())
-        for (kernel, edge), line in rows.groupby(["kernel_size", "edge_mode"]):
+        for (kernel, mode), line in rows.groupby(["kernel_size", "mode"]):
             line = line.sort_values("others")
-            ls, marker = EDGES[edge]
+            ls, marker = MODES[mode]
             axes.errorbar(
                 line["others"], line["recall"], line["recall_error"], ls=ls, marker=marker, ms=5,
                 capsize=2, color=COLOURS[kernels.index(kernel) % len(COLOURS)],
-                label=f"kernel_size {kernel}, {edge}",
+                label=f"kernel_size {kernel}, {mode}",
             )  # fmt: skip
-        for fraction, line in rows.groupby(FRACTION[kind]):
+        for cut, line in rows.groupby("cut"):
+            text = cut.split()[1] + (" sigma" if "nsigma" in cut else "")
             axes.annotate(
-                f"{fraction:g}", (line["others"].max(), line["recall"].min()), (6, -10),
+                text, (line["others"].max(), line["recall"].min()), (6, -10),
                 textcoords="offset points", fontsize="small", color="0.3",
             )  # fmt: skip
         axes.set(xscale="log", xlabel="other pixels flagged", title=f"{kind} pixels")
@@ -153,7 +176,7 @@ def main(arguments):
             frame.to_csv(part, index=False, float_format="%.5g")
     title = arguments.title
     width = max(6, 4 * table["kernel_size"].nunique())
-    for kind in FRACTION:
+    for kind in CUTS:
         draw = (draw_recall, table, kind)
         save(arguments.folder, f"recall_{kind}", (width, 8), title, *draw)
     save(arguments.folder, "cost", (12, 5.5), title, draw_cost, points)

@@ -5,7 +5,7 @@ import numpy as np
 from badpix_selfcal.flags import HIGH, LOW, difference
 from badpix_selfcal.images import read_image
 from badpix_selfcal.injection import STRENGTHS
-from badpix_selfcal.parameters import SETTING
+from badpix_selfcal.parameters import PARAMETERS, SETTING
 from badpix_selfcal.program import parser
 from badpix_selfcal.tables import write_table
 
@@ -69,6 +69,7 @@ def main(arguments):
     for median, flags in zip(arguments.medians, arguments.flags, strict=True):
         excess = difference(minimum, read_image(median)[0])
         found, cards = read_image(flags)
-        setting = [cards[card] for card in SETTING.values()]
+        # What plays no part in a setting has its default there.
+        setting = [cards.get(p.card, p.default) for p in PARAMETERS if p.tuned]
         rows += [(*setting, *row) for row in score(found, excess, added, header["BPXSIGMA"])]
     write_table(arguments.output, [COLUMNS, *rows])
