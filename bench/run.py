@@ -2,7 +2,7 @@
 Measure the workflow against what a user would run instead; see ``make bench``.
 
 Both run on the same files, alternating, in one run; whole commands of ours, cold start included.
-Writes ``bench/results.md``, the same table into the README, and ``docs/growth.png``. ``--quick``
+Writes ``bench/results.md``, the same table into ``docs/speed.md``, and ``docs/growth.png``. ``--quick``
 does a little of everything, and writes ``bench/results-quick.md`` alone.
 """
 
@@ -113,14 +113,14 @@ class Report:
         self.say(case, *times, f"{theirs / ours:.2f}")
 
     def write(self, quick):
-        """Write the table to its file and, unless it is the quick one, into the README."""
+        """Write the table to its file and, unless it is the quick one, into docs/speed.md."""
         text = "\n".join(self.lines) + "\n"
         (HERE / ("results-quick.md" if quick else "results.md")).write_text(text)
         if not quick:
-            readme = HERE.parent / "README.md"
-            before, rest = readme.read_text().split("<!-- make bench -->\n")
+            page = HERE.parent / "docs" / "speed.md"
+            before, rest = page.read_text().split("<!-- make bench -->\n")
             _, after = rest.split("<!-- end -->\n")
-            readme.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
+            page.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
 
 
 def alternate(name, folder, associations, repeats, report, with_strun):

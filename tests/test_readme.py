@@ -34,7 +34,7 @@ def test_commands_run(tmp_path):
     pairs = [(f"{names[0]}_rate.fits", "science"), (f"{names[1]}_rate.fits", "background")]
     write_association(data / asn, (names[0], pairs))
     block = re.search(r"^```yaml\n(.*?)^```", README, re.S | re.M)[1]
-    (data / "mine.yaml").write_text(block)
+    (data / "config.yaml").write_text(block)
 
     python = {".venv/bin/python": [], ".venv/bin/snakemake": ["-m", "snakemake"]}
     ran = 0
@@ -55,6 +55,7 @@ def test_commands_run(tmp_path):
     assert (tmp_path / "repository" / "results" / "associations" / asn).exists()
     assert (data / "results" / "summary.csv").exists()
     assert list(data.glob("results/figures/*/flags.png"))
+    assert (data / "results" / "report.html").exists()
 
 
 def test_rule_graph_is_the_workflows():

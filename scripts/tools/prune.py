@@ -22,9 +22,10 @@ RESULTS = [
 # What the workflow calls its files in the folder of a stack; what has another name is the user's.
 STACK = re.compile(rf"[^/]+-[0-9a-f]{{12}}|{SKIPPED}")
 FILE = re.compile(
-    r"(pedestal|minimum|median|flags|added)\.fits"
-    r"|(flags|stages|histogram|cuts|places|fractions|sources|runs|cost|recall_\w+)\.(png|svg)"
-    r"|(numbers|score|recall|settings)\.csv|\.snakemake_timestamp"
+    r"(pedestal|minimum|unusable|median|noise|flags|added)\.fits"
+    r"|(flags|stages|histogram|tails|cuts|places|sources|runs|known|cost|recall_\w+)\.(png|svg)"
+    r"|fractions\.(png|svg)"  # of version 0.1
+    r"|(numbers|score|recall|settings|suggestion)\.csv|flags\.reg|\.snakemake_timestamp"
 )
 PART = re.compile(r".*\.part")  # of a program that was killed
 
