@@ -2,8 +2,8 @@
 Measure the workflow against what a user would run instead; see ``make bench``.
 
 Both run on the same files, alternating, in one run; whole commands of ours, cold start included.
-Writes ``bench/results.md``, the same table into ``docs/speed.md``, and ``docs/growth.png``. ``--quick``
-does a little of everything, and writes ``bench/results-quick.md`` alone.
+Writes ``bench/results.md``, the same table into ``docs/speed.md``, and ``docs/growth.png``.
+``--quick`` does a little of everything, and writes ``bench/results-quick.md`` alone.
 """
 
 import argparse

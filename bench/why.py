@@ -11,6 +11,9 @@ The folder GEOMETRY holds ``template_12A.fits.gz`` of the public repository STSc
 (``miricoord/data/crds/flt9``). Writes the pictures and the table of ``docs/why.md``.
 """
 
+# jwst reads its environment when it is imported.
+# ruff: noqa: E402
+
 import argparse
 import copy
 import gzip
@@ -39,7 +42,14 @@ from stdatamodels.jwst import datamodels
 
 from badpix_selfcal.detectors import DETECTORS
 from demo.simulate import (
-    DEAD, EXPOSURE_TIME, GAIN, HOT, JUMP_DET, READ_NOISE, REFERENCE_PIXEL, cosmic_rays,
+    DEAD,
+    EXPOSURE_TIME,
+    GAIN,
+    HOT,
+    JUMP_DET,
+    READ_NOISE,
+    REFERENCE_PIXEL,
+    cosmic_rays,
     known_bad_pixels,
 )  # fmt: skip
 from demo.truth import unknown_bad_pixels
@@ -164,7 +174,7 @@ def saved(model, data, err, dq, path):
 
 
 def cube_of(paths, parameters):
-    """Return the cube of channel 1 by jwst's cube_build, [n_wavelengths, ny, nx], and wavelengths."""
+    """Return the cube of channel 1 by cube_build, [n_wavelengths, ny, nx], and its wavelengths."""
     models = ModelContainer([datamodels.open(str(path)) for path in paths])
     for model in models:
         model.dq[~np.isfinite(model.data)] |= 1
@@ -332,7 +342,9 @@ def main():
     arguments.folder.mkdir(parents=True)
     stpipe.crds_client.get_context_used = lambda *_, **__: "none"  # no reference service here
     folder = arguments.folder.resolve()
-    references = write_references(arguments.geometry.resolve(), label_map(arguments.geometry), folder)
+    references = write_references(
+        arguments.geometry.resolve(), label_map(arguments.geometry), folder
+    )
     models = [pointed(references, offset) for offset in (*DITHERS, *BACKGROUNDS)]
     models = [(model, light(model)) for model in models]
     rows = {}
