@@ -55,12 +55,16 @@ def test_a_config_is_filled_in_and_what_people_write_is_understood():
     [
         ("kernal_size", 5, "unknown key kernal_size; known is kernel_size"),
         ("zzz", 5, "unknown key zzz; known is associations, "),
-        ("kernel_size", -3, "kernel_size: -3 is not an odd number, 1 or more; correct it"),
+        ("kernel_size", -3, "kernel_size: -3 is not an odd number from 1 to 9999; correct it"),
         ("flagfrac_upper", 0.6, "flagfrac_upper: 0.6 is not a number from 0 to 0.5; correct it"),
         ("flagfrac_lower", "few", "flagfrac_lower: 'few' is not a number from 0 to 0.5; correct"),
         ("edge_mode", "none", "edge_mode: 'none' is not one of zero, shrink; correct it"),
-        ("kernel_size", 4, "kernel_size: 4 is not an odd number, 1 or more; correct it"),
-        ("kernel_size", "5.0.0", "kernel_size: '5.0.0' is not an odd number, 1 or more; correct"),
+        ("kernel_size", 4, "kernel_size: 4 is not an odd number from 1 to 9999; correct it"),
+        (
+            "kernel_size",
+            "5.0.0",
+            "kernel_size: '5.0.0' is not an odd number from 1 to 9999; correct",
+        ),
         ("kernel_size", "17", "YAML reads it as a text, write 17"),
         ("kernel_size", float("nan"), "kernel_size: nan is not"),
         ("flagfrac_upper", float("nan"), "flagfrac_upper: nan is not a number from 0 to 0.5"),
@@ -169,11 +173,11 @@ def test_the_steps_of_an_association():
     flagged = [f"results/flagged/{STACK}/e_badpix_selfcal.fits",
                "results/flagged/skipped/f_badpix_selfcal.fits"]  # fmt: skip
     found = list(status.steps("x_asn", [STACK, "skipped", STACK], flagged))
-    stages = ("pedestal", "minimum", "median", "noise", "threshold")
+    stages = ("pedestal", "minimum", "unusable", "median", "noise", "threshold")
     assert [stage for stage, _, _ in found] == [*stages, "write_back", "skip", "associate"]
-    assert found[4] == ("threshold", f"results/stacks/{STACK}/flags.fits",
+    assert found[5] == ("threshold", f"results/stacks/{STACK}/flags.fits",
                         f"logs/threshold/{STACK}.log")  # fmt: skip
-    assert [log for _, _, log in found[5:]] == [
+    assert [log for _, _, log in found[6:]] == [
         f"logs/write_back/{STACK}/e.log",
         "logs/skip/f.log",
         "logs/associate/x_asn.log",

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from conftest import call, program, write_exposure
 
@@ -37,7 +38,15 @@ def here(tmp_path, monkeypatch):
 def touch(folder, *paths):
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text("12345")
+        text = json.dumps({"products": [{"name": "p", "stack": STACK}]})
+        (folder / path).write_text(text if "/associations/" in path else "12345")
+
+
+def link(folder, *paths):
+    """Make links of a view."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).symlink_to("../../../members.csv")
 
 
 # ---- prune ---------------------------------------------------------------------------------------
@@ -49,7 +58,6 @@ KEPT = (
     *(f"results/flagged/{STACK}/{name}_badpix_selfcal.fits" for name in "ab"),
     "results/flagged/skipped/e_badpix_selfcal.fits",
     *("results/associations/x_asn.json", "results/associations/y_asn.json"),
-    "results/by_association/x_asn/p/minimum.fits",
     *("results/members.csv", "results/summary.csv", "results/report.html"),
     *(f"results/report/{STACK}.{form}" for form in ("html", "png")),
     *("a_rate.fits", "logs/median.log", "results/notes.txt"),
@@ -63,8 +71,8 @@ LEFT = (
     f"results/flagged/{OTHER}/a_badpix_selfcal.fits",
     "results/flagged/skipped/a_badpix_selfcal.fits",
     "results/associations/z_asn.json",
-    "results/by_association/z_asn/p/minimum.fits",
 )
+VIEWS = [f"results/by_association/{name}_asn/p/minimum.fits" for name in "xz"]
 
 
 @pytest.mark.parametrize("prefix", ["", "sub"])
@@ -72,25 +80,26 @@ def test_prune_takes_what_no_association_asks_for_and_nothing_else(here, prefix)
     """Tuning and figures of a stack go with the stack, and stay with it."""
     folder = here / prefix
     touch(folder, *KEPT, *LEFT)
+    link(folder, *VIEWS)
     words = ("prune", "planned.json", "--prefix", prefix)
     listed = program(*words).stdout.splitlines()
     # Folders of stacks and views as a whole, files by themselves.
     found = {line for line in listed if line.startswith("results/")}
-    assert len(found) == len(LEFT)
-    assert all(any(path.startswith(line) for line in found) for path in LEFT)
+    assert len(found) == len(LEFT) + 1
+    assert all(any(path.startswith(line) for line in found) for path in (*LEFT, VIEWS[1]))
     assert listed[-1] == "12 results, 0 MB, to delete with the target prune_delete"
     assert all((folder / path).exists() for path in (*KEPT, *LEFT))
     program(*words, "--delete")
-    assert all((folder / path).exists() for path in KEPT)
+    assert all((folder / path).exists() for path in (*KEPT, VIEWS[0]))
     assert not any((folder / line).exists() for line in found)
     assert sorted(os.listdir(folder / "results/flagged")) == [STACK, "skipped"]
     assert program(*words).stdout == "0 results, 0 MB, to delete with the target prune_delete\n"
 
 
 def test_links_count_as_nothing(here):
-    touch(here, "folder/a", "folder/deep/b")
-    (here / "folder/link").symlink_to("a")
-    assert (size("folder/a"), size("folder/link"), size("folder")) == (5, 0, 10)
+    touch(here, "s/minimum.fits", "s/1/added.fits", "s/mine.txt")
+    (here / "s/median.fits").symlink_to("minimum.fits")
+    assert (size("s/minimum.fits"), size("s/median.fits"), size("s")) == (5, 0, 10)
 
 
 # ---- plan ----------------------------------------------------------------------------------------
@@ -110,7 +119,7 @@ def make_stack(folder, **changed):
     """Write the files of the stack with the default parameters and what is changed."""
     values = effective(DEFAULTS | {"dispersion_axis": 2} | changed)
     cards = {p.card: values[p.name] for p in PARAMETERS if p.name in values}
-    for name in ("minimum", "median", "flags"):
+    for name in ("minimum", "unusable", "median", "flags"):
         write_cards(folder / f"results/stacks/{STACK}/{name}.fits", **cards)
 
 
@@ -122,7 +131,10 @@ def test_plan_knows_from_which_stage_on_a_stack_is_made(here):
     make_stack(here)
     assert stale() is None
     assert stale(kernel_size=17) == stale(dispersion_axis=1) == "median"
-    assert stale(edge_mode="shrink") == stale(threshold="sigma") == "minimum"
+    assert stale(edge_mode="shrink") == "median"
+    (here / f"results/stacks/{STACK}/unusable.fits").unlink()
+    assert stale() is None
+    assert stale(edge_mode="shrink") == stale(threshold="sigma") == "unusable"
     assert stale(dispersion_axis=2) is None
     assert stale(flagfrac_lower=0.01) == stale(flagfrac_upper=0.01) == "threshold"
     (here / f"results/stacks/{STACK}/median.fits").unlink()
@@ -158,7 +170,8 @@ def test_plan_foresees_the_sizes_of_results(here):
         write_exposure(f"{name}_rate.fits", seed=1)
     found = sizes(ROWS)
     n, whole = 48 * 64, os.path.getsize("a_rate.fits")
-    stack = {"pedestal": 3 * 4 * n, "minimum": 6 * n, "median": 4 * n, "noise": 4 * n, "flags": n}
+    stack = {"pedestal": 3 * 4 * n, "minimum": 6 * n, "unusable": n, "median": 4 * n,
+             "noise": 4 * n, "flags": n}  # fmt: skip
     flagged = [(STACK, "a"), (STACK, "b"), ("skipped", "e")]
     assert found == {
         **{f"results/stacks/{STACK}/{name}.fits": value for name, value in stack.items()},
@@ -174,15 +187,8 @@ def test_plan_says_whether_there_is_room(here, monkeypatch):
             for i in range(3) for role in ("science", "selfcal")]  # fmt: skip
     rows += [("x0_asn", "p", f"e{i}", "selfcal", f"e{i}_rate.fits", rows[0][5]) for i in (1, 2)]
     (here / "planned.json").write_text(json.dumps(rows))
-    side = 1000
     for i in range(3):
-        write_cards(here / f"e{i}_rate.fits", DETECTOR="NRS1")
-        with open(here / f"e{i}_rate.fits", "ab") as file:
-            cards = {"XTENSION": "'IMAGE   '", "BITPIX": -32, "NAXIS": 2, "NAXIS1": side,
-                     "NAXIS2": side, "EXTNAME": "'SCI     '"}  # fmt: skip
-            raw = "".join(f"{k:8}= {v:>20}".ljust(80) for k, v in cards.items()) + "END"
-            file.write(raw.ljust(2880).encode())
-            file.truncate(5760 + -(-4 * side**2 // 2880) * 2880)
+        write_exposure(f"e{i}_rate.fits", planes={"SCI": np.ones((1000, 1000), np.float32)})
     words = ("plan", "planned.json", "--config", json.dumps(DEFAULTS))
     said = program(*words, "--cores", "2").stdout
     assert "products:  3, in 3 associations" in said

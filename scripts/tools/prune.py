@@ -94,7 +94,10 @@ def is_own(path):
         return bool(own_files(path)) and (view or STACK.fullmatch(name) is not None)
     if folder == os.path.dirname(path_of("associate")):
         return is_flagged_association(path)
-    return STACK.fullmatch(os.path.basename(folder)) is not None and os.path.isfile(path)
+    # A page is named after its stack, a flagged exposure lies in a folder that is.
+    page = folder == os.path.dirname(path_of("blink"))
+    stack = os.path.splitext(name)[0] if page else os.path.basename(folder)
+    return STACK.fullmatch(stack) is not None and os.path.isfile(path)
 
 
 def is_flagged_association(path):
