@@ -4,6 +4,7 @@ import csv
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,19 @@ from astropy.io import fits
 from conftest import ROOT, Workflow, call, flag, planes_of, write_association, write_exposure
 from matplotlib.image import imread
 
+from badpix_selfcal.detectors import DETECTORS
+from badpix_selfcal.deviants import seem_good, significance_of
 from badpix_selfcal.dq import NAMES
 from badpix_selfcal.injection import STRENGTHS
 from badpix_selfcal.labels import title
 from badpix_selfcal.parameters import SETTING
 from badpix_selfcal.pictures import indexed
+from badpix_selfcal.running_median import running_median
 from badpix_selfcal.spread import local_scatter, scatter
 from badpix_selfcal.wavelengths import wavelengths_at
 from demo.recall import rows_of
+from demo.simulate import exposure
+from demo.truth import unknown_bad_pixels
 from figures.draw_shared import shared_rows
 from figures.draw_stack import (
     Stack,
@@ -31,7 +37,8 @@ from figures.draw_stack import (
     regions,
 )
 from figures.report import products_of, words_of_roles
-from tune.draw_tune import by_setting, by_strength
+from stages.threshold import flag_outliers
+from tune.draw_tune import by_setting, by_strength, suggest
 from tune.inject import injection
 from tune.score import score
 
@@ -403,13 +410,15 @@ def test_scores_count_found_and_others():
     flags = np.zeros((20, 20), np.uint8)
     flags[0, :3] = flags[5, 5] = flags[6, 6] = 2
     flags[1, :2] = flags[7, 7] = flags[0, 4] = 1  # the last as the wrong kind
-    rows = {row[:2]: row[2:] for row in score(flags, difference, added, 0.1)}
-    assert rows["high", 6] == (5, 3, 0)
-    assert rows["low", 6] == (5, 2, 0)
-    assert rows["high", 10] == (0, 0, 1)
-    assert rows["high", 2] == (0, 0, 1)  # what seems weaker is counted with the weakest
-    assert rows["low", 40] == (0, 0, 1)
-    assert sum(n for *_, n in rows.values()) == 3
+    significance = difference / np.float32(0.1)
+    significance[7, 7] = np.nan  # not judged
+    rows = {row[:2]: row[2:] for row in score(flags, difference, added, 0.1, significance)}
+    assert rows["high", 6] == (5, 3, 0, 0)
+    assert rows["low", 6] == (5, 2, 0, 0)
+    assert rows["high", 10] == (0, 0, 1, 0)
+    assert rows["high", 2] == (0, 0, 1, 1)  # what seems weaker is counted with the weakest
+    assert rows["low", 40] == (0, 0, 1, 1)
+    assert sum(n for *_, n, _ in rows.values()) == 3
 
 
 def test_error_bars_are_of_the_injections():
@@ -417,15 +426,15 @@ def test_error_bars_are_of_the_injections():
     for i, found in enumerate((2, 4, 6)):
         for strength, n in ((2, 0), (10, found)):
             setting = (15, "zero", "fraction", 0.001, 0.001, 7.0, 5.0)
-            rows.append((*setting, "high", strength, 10, n, 5, i))
-    columns = (*SETTING, "kind", "strength", "injected", "found", "others", "injection")
+            rows.append((*setting, "high", strength, 10, n, 5, 2, i))
+    columns = (*SETTING, "kind", "strength", "injected", "found", "others", "false", "injection")
     table = by_strength(pd.DataFrame(rows, columns=columns))
     strong = table.set_index("strength").loc[10]
     assert strong["recall"] == pytest.approx(0.4)
     assert strong["recall_error"] == pytest.approx(0.2 / np.sqrt(3))
     (point,) = by_setting(table).to_dict("records")
     assert point["recall"] == pytest.approx(0.2)
-    assert (point["others"], point["others_weak"]) == (10, 5)
+    assert (point["others"], point["false"]) == (10, 4)
     assert np.isnan(point["half_found_from"])
 
 
@@ -443,25 +452,104 @@ def tuned(tmp_path_factory):
         "7,shrink,fraction,0.01,0.01,\n7,zero,sigma,,,6\n"  # whose windows shrink, too
     )
     jobs = workflow.jobs("--", "tune", config=["tune=grid.csv"])
-    workflow.run("--quiet", "all", "--", "tune", config=["tune=grid.csv"])
-    return workflow, jobs
+    said = workflow.run("--quiet", "all", "--", "tune", config=["tune=grid.csv"]).stdout
+    return workflow, jobs, said
 
 
 def test_tuning_shares_what_settings_have_in_common(tuned):
-    workflow, jobs = tuned
+    _, jobs, _ = tuned
     own = {"inject": 5, "tune_pedestal": 5, "tune_minimum": 5, "tune_median": 10,
            "tune_noise": 5, "tune_threshold": 20, "score": 5, "draw_tune": 1}  # fmt: skip
     assert {rule: n for rule, n in jobs.items() if rule in own} == own
     assert jobs["threshold"] == 1
-    grid = workflow.path("grid.csv")
-    more = grid.read_text() + "15,zero,,0.03,0.03,\n"
-    workflow.path("more.csv").write_text(more)
-    again = workflow.jobs("--", "tune", config=["tune=more.csv"])
-    assert again == {"tune_threshold": 5, "score": 5, "draw_tune": 1, "tune": 1}
+
+
+def test_tuning_keeps_its_tables_and_figures_alone(tuned):
+    workflow, *_ = tuned
+    (folder,) = workflow.path("results/tune").iterdir()
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    pictures = {f"{name}.png" for name in ("recall_high", "recall_low", "cost")}
+    assert files - {f"{i}/score.csv" for i in range(1, 6)} == {
+        *pictures, "recall.csv", "settings.csv", "suggestion.txt",
+    }  # fmt: skip
+    assert workflow.jobs("--", "tune", config=["tune=grid.csv"]) == {}
+    other = workflow.jobs("--", "tune", config=["tune=grid.csv", "dispersion_axis=2"])
+    assert other["tune_median"] == 10
+
+
+def test_tuning_suggests_a_setting_and_the_page_shows_it(tuned):
+    workflow, _, said = tuned
+    (folder,) = workflow.path("results/tune").iterdir()
+    line = (folder / "suggestion.txt").read_text().strip()
+    assert f"tune: {folder.name}: {line}" in said
+    assert line in workflow.path("logs/draw_tune", f"{folder.name}.log").read_text()
+    setting, again = suggest(pd.read_csv(folder / "settings.csv"))
+    assert again == line
+    assert f"threshold: {setting['threshold']}" in line
+    workflow.run("--quiet", "all", "--", "report")
+    page = workflow.path("results/report.html").read_text()
+    assert line in page
+    assert f'src="tune/{folder.name}/cost.png"' in page
+    (folder / "suggestion.txt").write_text("suggested otherwise\n")
+    assert workflow.jobs("--", "report") == {"report": 1}
+    (folder / "suggestion.txt").write_text(f"{line}\n")
+
+
+def points_of(*rows):
+    """Return rows for `suggest`: flagfrac, recall, other flags, false ones, of each kind alike."""
+    return pd.DataFrame([
+        {**dict.fromkeys(SETTING, 0), "threshold": "fraction", "flagfrac_upper": cut, "kind": kind,
+         "recall": recall, "recall_error": 0.02, "others": others, "false": false}
+        for cut, recall, others, false in rows for kind in ("high", "low")
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "chosen", "why"), [
+    ([(1, 0.5, 1000, 10), (2, 0.7, 2000, 180), (4, 0.9, 4000, 2000)], 2, "the most with at most"),
+    ([(1, 0.69, 1000, 10), (2, 0.7, 2000, 180)], 1, "the most with at most"),  # within its error
+    ([(1, 0.5, 1000, 500), (2, 0.7, 2000, 800)], 2, "no setting has at most 10%"),
+])  # fmt: skip
+def test_what_is_suggested(rows, chosen, why):
+    setting, line = suggest(points_of(*rows))
+    assert setting["flagfrac_upper"] == chosen
+    assert why in line
+    assert f"flagfrac_upper: {chosen}" in line
+    assert "nsigma" not in line
+    assert "\n" not in line
+
+
+def test_the_estimate_of_false_flags_against_the_truth():
+    """On a piece of the demo's detector: within a sixth wherever there are many false flags."""
+    detector = DETECTORS["MIRIFUSHORT"]
+    detector = replace(detector, shape=(1024, 516), halves=detector.halves[:1])
+    truth = unknown_bad_pixels(detector.shape, np.random.default_rng(4))
+    scenes = [(5.0, -0.45), (5.0, 0.45), (0.0, 0.0), (0.0, 0.0)]
+    minimum = np.fmin.reduce([
+        exposure(detector, truth, *at, 0.0, np.random.default_rng([4, i]))["data"]
+        for i, at in enumerate(scenes)
+    ])  # fmt: skip
+    judged = significance_of(minimum, 2)
+    median = running_median(minimum, 7, 2, "zero")
+    for fraction in (0.002, 0.004):
+        flags, *_ = flag_outliers(minimum, median, fraction, fraction)
+        for value, sign in ((2, 1), (1, -1)):
+            true = np.count_nonzero((flags == value) & (sign * truth <= 0))
+            assert true > 500
+            estimate = np.count_nonzero(seem_good(flags == value, judged, sign))
+            assert estimate == pytest.approx(true, rel=1 / 6)
+
+
+def test_without_an_axis_one_noise_holds_for_all(rng):
+    image = rng.normal(0, 2, (60, 70)).astype(np.float32)
+    image[30, 30] += 100
+    found = significance_of(image, None)
+    assert 40 < found[30, 30] < 60
+    assert np.nanstd(found[:20]) == pytest.approx(1, rel=0.1)
+    assert np.isnan(significance_of(np.full((9, 9), np.nan, np.float32), None)).all()
 
 
 def test_tuning_says_what_is_found(tuned):
-    workflow, _ = tuned
+    workflow, *_ = tuned
     (folder,) = workflow.path("results/tune").iterdir()
     for name in ("recall_high", "recall_low", "cost"):
         assert is_picture(folder / f"{name}.png")
@@ -476,8 +564,13 @@ def test_tuning_says_what_is_found(tuned):
 
 def test_tuning_flags_as_the_stages_do(tuned, tmp_path):
     """With real copies of the exposures, into which the same was added."""
-    workflow, _ = tuned
+    workflow, *_ = tuned
     (folder,) = workflow.path("results/tune").iterdir()
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    one = f"results/tune/{folder.name}/2"
+    workflow.run(
+        "--quiet", "all", "--notemp", "--force", "--", f"{one}/score.csv", config=["tune=grid.csv"]
+    )
     added = fits.getdata(folder / "2" / "added.fits")
     copies = []
     for i in range(2):
@@ -494,6 +587,8 @@ def test_tuning_flags_as_the_stages_do(tuned, tmp_path):
     files = flag(tmp_path, copies, {}, **parameters, threshold="sigma", nsigma_upper=6)
     (tuned_flags,) = folder.glob("threshold~sigma/*/*/*/*/flags.fits")
     assert np.array_equal(fits.getdata(files["flags"]), fits.getdata(tuned_flags))
+    for path in {path for path in folder.rglob("*") if path.is_file()} - before:
+        path.unlink()
 
 
 def test_a_faulty_table_of_settings_stops_the_run_before_it_begins(nods):

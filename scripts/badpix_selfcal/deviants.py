@@ -6,6 +6,7 @@ import numpy as np
 
 from badpix_selfcal.flags import difference
 from badpix_selfcal.noise import SIGMA, noise
+from badpix_selfcal.running_median import running_median
 
 CUT = 5.0  # times the noise
 STRIPS, SHARE = 4, 4  # a fraction's estimate is made of so many strips, every so manieth pixel
@@ -36,6 +37,55 @@ def count_deviants(minimum, median, noise, n_exposures):
         max(0.0, count - n * chance)
         for count, chance in zip(counts, chances(CUT, n_exposures), strict=True)
     )
+
+
+def significance_of(image, axis, kernel_size=15):
+    """
+    Measure each pixel in units of its noise, whatever setting flags it.
+
+    Parameters
+    ----------
+    image : ndarray of float32, [ny, nx]
+        The minimum of a stack.
+    axis : {1, 2, None}
+        Its dispersion axis; without one, all pixels have one noise.
+    kernel_size : int
+        Of the median, whose windows shrink at the edges.
+
+    Returns
+    -------
+    significance : ndarray of float32, [ny, nx]
+        The difference from the median over its `noise`; NaN where a pixel is not judged.
+    """
+    median = running_median(image, kernel_size, axis, "shrink")
+    found = difference(image, median)
+    if axis:
+        return found / noise(image, median, kernel_size, axis)
+    middle = np.nanmedian(np.abs(found)) if not np.isnan(found).all() else 0
+    return found / np.float32(SIGMA * middle or np.nan)
+
+
+def seem_good(flagged, significance, sign):
+    """
+    Tell which flagged pixels deviate too little to be bad: an estimate of the false flags.
+
+    Parameters
+    ----------
+    flagged : ndarray of bool, [ny, nx]
+        Pixels flagged high or low.
+    significance : ndarray of float32, [ny, nx]
+        As of `significance_of`.
+    sign : {1, -1}
+        1 where flagged as high, -1 as low.
+
+    Returns
+    -------
+    seem_good : ndarray of bool, [ny, nx]
+        Flagged, and less than CUT times the noise away, or not judged. Of as many good pixels
+        as a detector has, hardly one deviates more by chance.
+    """
+    with np.errstate(invalid="ignore"):
+        return flagged & ~(sign * significance >= CUT)
 
 
 def estimate_deviants(minimum, median, kernel_size, axis, n_exposures):

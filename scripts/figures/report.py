@@ -128,6 +128,15 @@ def unique(texts):
     return list(dict.fromkeys(text for text in texts if text))
 
 
+def tuned(stack, root):
+    """Return the setting that the tuning of a stack suggests, in words; empty without a tuning."""
+    path = os.path.join(root, "tune", stack, "suggestion.txt")
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()
+
+
 def card_of(stack, roles, products, root):
     """
     Collect what the page says of a stack.
@@ -180,6 +189,7 @@ def card_of(stack, roles, products, root):
         "exposures": exposures_of(header, roles),
         "thumbnail": thumbnail,
         "figures": figures,
+        "tuned": tuned(stack, root),
         "regions": regions if os.path.exists(os.path.join(root, regions)) else "",
     }
 

@@ -32,7 +32,7 @@ rule inject:
         rules.median.output,
         rules.threshold.output,
     output:
-        f"{TUNED}/added.fits",
+        temp(f"{TUNED}/added.fits"),
     log:
         "logs/inject/{stack}/{injection}.log",
     conda:
@@ -73,7 +73,7 @@ use rule minimum as tune_minimum with:
     input:
         rules.tune_pedestal.output,
     output:
-        f"{TUNED}/minimum.fits",
+        temp(f"{TUNED}/minimum.fits"),
     log:
         "logs/tune_minimum/{stack}/{injection}.log",
 
@@ -87,7 +87,7 @@ use rule median as tune_median with:
             otherwise=[],
         ),
     output:
-        f"{TUNED}/{medians.wildcard_pattern}/median.fits",
+        temp(f"{TUNED}/{medians.wildcard_pattern}/median.fits"),
     log:
         f"logs/tune_median/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
     params:
@@ -103,7 +103,7 @@ use rule noise as tune_noise with:
         rules.tune_minimum.output,
         rules.tune_median.output,
     output:
-        f"{TUNED}/{medians.wildcard_pattern}/noise.fits",
+        temp(f"{TUNED}/{medians.wildcard_pattern}/noise.fits"),
     log:
         f"logs/tune_noise/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
 
@@ -117,7 +117,7 @@ use rule threshold as tune_threshold with:
             otherwise=[],
         ),
     output:
-        f"{TUNED}/{flags.wildcard_pattern}/flags.fits",
+        temp(f"{TUNED}/{flags.wildcard_pattern}/flags.fits"),
     log:
         f"logs/tune_threshold/{{stack}}/{{injection}}/{flags.wildcard_pattern}.log",
     params:
@@ -171,6 +171,7 @@ rule draw_tune:
             )
         ],
         recall=f"{TUNE}/recall.csv",
+        suggestion=f"{TUNE}/suggestion.txt",
         settings=f"{TUNE}/settings.csv",
     log:
         "logs/draw_tune/{stack}.log",
