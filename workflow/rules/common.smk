@@ -240,6 +240,15 @@ def verified(wildcards):
     )
 
 
+def suggestions(wildcards):
+    """Return what the tuning has suggested so far: the page shows it, but does not ask for it."""
+    paths = [
+        f"{PREFIX}{path_of('tune', stack=stack)}/suggestion.txt"
+        for stack in exposures_of_stack.index
+    ]
+    return [open(path).read() for path in paths if os.path.exists(path)]
+
+
 def code(program):
     """
     Return the content hash of a program, such as ``stages/median``.

@@ -111,15 +111,6 @@ rule blink:
         "selfcal blink --log {log} {input:q} {output}"
 
 
-def suggestions(wildcards):
-    """Return what the tuning has suggested so far: the page shows it, but does not ask for it."""
-    paths = [
-        f"{PREFIX}{path_of('tune', stack=stack)}/suggestion.txt"
-        for stack in exposures_of_stack.index
-    ]
-    return [open(path).read() for path in paths if os.path.exists(path)]
-
-
 rule report:
     """Write the page of the run, with all figures: results/report.html."""
     input:
