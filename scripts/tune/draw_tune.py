@@ -196,11 +196,14 @@ def draw_cost(figure, points, setting):
                 capsize=2, color=COLOURS[kernels.index(kernel) % len(COLOURS)],
                 label=f"kernel_size {kernel}, {mode}",
             )  # fmt: skip
+        # Each cut is named once: fractions at their lowest point, sigmas at their highest.
         for cut, line in rows.groupby("cut"):
-            text = cut.split()[1] + (" sigma" if "nsigma" in cut else "")
+            sigma = "nsigma" in cut
+            row = line.loc[line["recall"].idxmax() if sigma else line["recall"].idxmin()]
             axes.annotate(
-                text, (line["false"].max(), line["recall"].min()), (6, -10),
-                textcoords="offset points", fontsize="small", color="0.3",
+                cut.split()[1] + (" sigma" if sigma else ""), (row["false"], row["recall"]),
+                (-4, 9) if sigma else (6, -10), textcoords="offset points", fontsize="small",
+                color="0.3", ha="right" if sigma else "left",
             )  # fmt: skip
         chosen = rows[np.logical_and.reduce([rows[k] == v for k, v in setting.items()])]
         axes.plot(
