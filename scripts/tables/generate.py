@@ -295,8 +295,8 @@ def shortened(names, most=5):
 def pool_lines(rows):
     """Say how many exposures play a part, and why others do not: oddities line by line."""
     out = [row for row in rows if row["reason"]]
-    usual = Counter(row["reason"].partition(" (")[0] for row in out if not odd(row["reason"]))
-    strange = [f"{row['path']}: {row['reason']}" for row in out if odd(row["reason"])]
+    usual = Counter(row["reason"].partition(" (")[0] for row in out if not unexpected(row["reason"]))
+    strange = [f"{row['path']}: {row['reason']}" for row in out if unexpected(row["reason"])]
     if strange:
         usual["of which below"] = len(strange)
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(usual.items()))
@@ -307,7 +307,7 @@ def pool_lines(rows):
     return [*lines, *strange[:MOST_LINES], *more]
 
 
-def odd(reason):
+def unexpected(reason):
     """Tell whether an exposure should have played a part, so that the user is told of it."""
     return reason.startswith(("unreadable", "no ", "its name"))
 
