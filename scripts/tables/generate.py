@@ -295,7 +295,9 @@ def shortened(names, most=5):
 def pool_lines(rows):
     """Say how many exposures play a part, and why others do not: oddities line by line."""
     out = [row for row in rows if row["reason"]]
-    usual = Counter(row["reason"].partition(" (")[0] for row in out if not unexpected(row["reason"]))
+    usual = Counter(
+        row["reason"].partition(" (")[0] for row in out if not unexpected(row["reason"])
+    )
     strange = [f"{row['path']}: {row['reason']}" for row in out if unexpected(row["reason"])]
     if strange:
         usual["of which below"] = len(strange)
