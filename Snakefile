@@ -19,16 +19,12 @@ include: "workflow/rules/tools.smk"
 include: "workflow/rules/status.smk"
 
 
-# All that is kept is asked for, so that whatever was deleted is made again.
 rule all:
     """Flag the bad pixels of all associations: the run itself."""
     input:
-        collect(rules.minimum.output, stack=exposures_of_stack.index),
-        collect(rules.median.output, stack=exposures_of_stack.index),
-        collect(rules.noise.output if by_noise else [], stack=exposures_of_stack.index),
-        collect(rules.threshold.output, stack=exposures_of_stack.index),
-        list(flagged_files),
-        collect(rules.associate.output, association=association_files),
+        collect(rules.associate.output.association, association=association_files),
+        # Whatever was deleted is made again. What is not there yet need not be asked for.
+        deleted_results(),
         rules.members.output,
         rules.summary.output,
         rules.checksums.output,

@@ -83,6 +83,15 @@ def test_force_single_reaches_what_was_skipped(done):
     assert done.jobs(config=["force_single=true"]) == alone
 
 
+def test_save_flagged_bkg(done):
+    """The associations are written again; flagged exposures that are there stay."""
+    off = ["save_flagged_bkg=false"]
+    assert done.jobs(config=off) == {"associate": 3, "provenance": 1}
+    done.run("--quiet", "all", config=off)
+    assert done.jobs(config=off) == {}
+    assert done.jobs() == {"associate": 3, "provenance": 1}
+
+
 EDITS = {
     "stages/pedestal": from_stage("pedestal"),
     # Its input is gone, as it is temporary, and has to be made again.
@@ -340,6 +349,27 @@ def test_a_result_deleted(done):
     assert done.jobs() == {"write_back": 2, "skip": 1, "associate": 3, "summary": 1}
     next(done.path("results/stacks").glob("*/median.fits")).unlink()
     assert done.jobs() == {**from_stage("median"), "skip": 1, "associate": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("stacks/*/minimum.fits", from_stage("pedestal")),
+        ("stacks/*/flags.fits", from_stage("threshold")),
+        ("by_association/one_asn", {"associate": 1}),
+        ("associations/one_asn.json", {"associate": 1}),
+        ("members.csv", {"members": 1, "summary": 1}),
+    ],
+)
+def test_each_kind_of_result_deleted(done, name, expected):
+    (path,) = done.path("results").glob(name)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert done.jobs() == expected
+
+
+def test_all_results_of_a_stack_deleted(done):
+    shutil.rmtree(done.path("results/stacks"))
+    assert done.jobs() == from_stage("pedestal")
 
 
 def test_the_rerun_has_the_new_parameter(done):

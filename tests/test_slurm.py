@@ -42,6 +42,8 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 SlurmctldPort=6917
 SlurmdPort=6918
+KillWait=1
+InactiveLimit=0
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=6000 State=UNKNOWN
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
@@ -69,22 +71,21 @@ def slurm(tmp_path_factory):
     shutil.chown(munge, "munge", "munge")
     if subprocess.run(["munge", "-n"], capture_output=True).returncode:
         subprocess.run(["runuser", "-u", "munge", "--", "munged", "--force"], check=True)
-    daemons = [  # which end with the tests, even when these are killed
-        subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", name, "-D"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-        )
-        for name in ("slurmctld", "slurmd")
-    ]
+    daemons = {name: start_daemon(name) for name in ("slurmctld", "slurmd")}
     try:
         wait_for(lambda: node_state() == "idle", "idle node", seconds=30)
-        yield
+        yield daemons
     finally:
         usual.unlink()
-        for daemon in daemons:
+        for daemon in daemons.values():
             daemon.terminate()
             daemon.wait()
+
+
+def start_daemon(name):
+    """Start a daemon of Slurm, which ends with the tests, even when these are killed."""
+    command = ["setpriv", "--pdeathsig", "TERM", name, "-D"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
 
 def node_state():
@@ -93,12 +94,11 @@ def node_state():
     return state.stdout.strip()
 
 
-# A Slurm without accounts answers to squeue only; the rest is for a short test.
+# For a short test; the rest is the profile's.
 ON_SLURM = (
-    *("--workflow-profile", str(ROOT / "workflow/profiles/slurm"), "--cores", "2"),
-    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"),
+    *("--workflow-profile", str(ROOT / "profiles/slurm"), "--cores", "2"),
+    *("--cluster-generic-status-cmd", "selfcal slurm_status --grace 2"),
     *("--seconds-between-status-checks", "1", "--latency-wait", "10"),
-    *("--max-status-checks-per-second", "10"),
 )
 
 
@@ -141,7 +141,7 @@ def assert_same_results(one, other):
 
 
 def submitted(stdout):
-    return stdout.count("has been submitted with SLURM jobid")
+    return stdout.count("with external jobid")
 
 
 @pytest.fixture
@@ -230,6 +230,101 @@ SLOW = """def main(arguments):
         open("median_is_running", "w").close()
         time.sleep(300)
 """
+
+
+def test_a_job_out_of_time_gets_more(two_workflows, tmp_path):
+    """Slurm ends the first attempt at its limit; the second has twice the time."""
+    local, remote = two_workflows
+    for workflow in two_workflows:
+        three_stacks(workflow)
+    local.run("--quiet", "all")
+    snakefile = copy_workflow(tmp_path)
+    script = tmp_path / "scripts/stages/median.py"
+    script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
+    run = start(remote, snakefile=snakefile)
+    mark = remote.path("median_is_running")
+    wait_for(lambda: mark.exists() or run.poll() is not None, "median", seconds=60)
+    assert run.poll() is None, run.communicate()
+    (first,) = [line.split() for line in queue("%i %l %j") if "selfcal" in line]
+    end = subprocess.run(["date", "+%FT%T"], capture_output=True, text=True, check=True)
+    # Slurm's limits are of minutes at least; so its end is moved to now.
+    subprocess.run(["scontrol", "update", f"JobId={first[0]}", f"EndTime={end.stdout.strip()}"])
+
+    def second_attempt():
+        return [
+            w for w in map(str.split, queue("%i %l %j")) if w[2] == first[2] and w[0] != first[0]
+        ]
+
+    (second,) = wait_for(second_attempt, "second attempt", seconds=120)
+    out, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, out
+    assert "DUE TO TIME LIMIT" in out
+    assert minutes(second[1]) == 2 * minutes(first[1])
+    assert_same_results(local, remote)
+
+
+def minutes(limit):
+    """Read a time limit as squeue writes it, without days."""
+    parts = [int(part) for part in limit.split(":")]
+    return sum(part * 60**i for i, part in enumerate(reversed(parts))) / 60
+
+
+def test_a_controller_that_does_not_answer_is_no_failure(workflow, tmp_path, slurm):
+    """It is away while a job runs, ends, and the next is to be submitted."""
+    three_stacks(workflow)
+    snakefile = copy_workflow(tmp_path)
+    script = tmp_path / "scripts/stages/median.py"
+    script.write_text(script.read_text().replace("def main(arguments):", WAITING, 1))
+    run = start(workflow, "--jobs", "1", snakefile=snakefile)
+    mark = workflow.path("median_is_running")
+    wait_for(lambda: mark.exists() or run.poll() is not None, "median", seconds=60)
+    assert run.poll() is None, run.communicate()
+    slurm["slurmctld"].terminate()
+    slurm["slurmctld"].wait()
+    asked = workflow.path(".snakemake/slurm_logs/queue.json")
+    wait_for(lambda: "null" in asked.read_text(), "unanswered question", seconds=60)
+    workflow.path("go").touch()
+    wait_for(lambda: list(workflow.path(".snakemake/slurm_logs").glob("exit-*")), "end of the job",
+             seconds=60)  # fmt: skip
+    slurm["slurmctld"] = start_daemon("slurmctld")
+    out, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, out
+    assert "exit code" not in out
+    assert workflow.path("runs_of_median").read_text() == "x" * 2  # once for each stack
+
+
+# Waits until it may go on, and says how often it was begun.
+WAITING = """def main(arguments):
+    import os, time
+    with open("runs_of_median", "a") as file:
+        file.write("x")
+    open("median_is_running", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.1)
+"""
+
+
+def test_a_hundred_jobs_in_the_queue(workflow):
+    """All are submitted and watched; cancelled, the run ends and says so."""
+    first = write_exposure(workflow.path("asn", "e00a_nrs1_rate.fits"))
+    for i in range(100):
+        pair = [f"e{i:02}{letter}_nrs1_rate.fits" for letter in "ab"]
+        for name in pair:
+            if not workflow.path("asn", name).exists():
+                os.link(first, workflow.path("asn", name))
+        members = [(pair[0], "science"), (pair[1], "background")]
+        write_association(workflow.path(f"asn/x{i:02}_asn.json"), (f"p{i}", members))
+    held = "selfcal slurm_submit -- --hold --mem={resources.mem_mb} --time={resources.runtime}"
+    run = start(workflow, "--group-components", "selfcal=1", "--retries", "0", "--jobs", "200",
+                "--cluster-generic-submit-cmd", held)  # fmt: skip
+    wait_for(lambda: len(queue("%T")) == 101, "hundred jobs and checksums", seconds=200)
+    assert run.poll() is None
+    cancel_all()
+    out, _ = run.communicate(timeout=300)
+    assert run.returncode == 1
+    assert out.count("CANCELLED") >= 100, out
+    status = workflow.path("results/status.csv").read_text().splitlines()
+    assert len(status) == 101
 
 
 def test_a_job_short_of_memory_gets_more(workflow, tmp_path):

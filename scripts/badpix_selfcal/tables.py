@@ -30,6 +30,8 @@ DIGEST_COLUMNS = ("path", "size", "modified", "sha256")
 # The roles that enter the minimum, and those whose exposures are flagged.
 COMBINED = ("science", "background", "selfcal")
 FLAGGED = ("science", "background")
+# What a run writes flagged exposures of, by the key save_flagged_bkg.
+SAVED = {True: FLAGGED, False: ("science",)}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 LONGEST = 48  # of an exposure's name: with the suffix it must fit a FITS card
 
@@ -214,7 +216,7 @@ def member_rows(path, force_single=False, elsewhere=None):
                 elsewhere(path) if elsewhere else path,
             )
             for m in product["members"]
-            for path in [workdir_path(os.path.join(folder, m["expname"]))]
+            for path in [member_path(folder, m["expname"])]
         ]
         combined = [exposure for exposure, exptype, _ in members if exptype in COMBINED]
         # Listed members count, as in the reference: science that lists itself as selfcal is two.
@@ -222,6 +224,12 @@ def member_rows(path, force_single=False, elsewhere=None):
         stack = SKIPPED if alone else stack_name(combined)
         rows += [(association_name(path), product["name"], *member, stack) for member in members]
     return rows
+
+
+@functools.cache
+def member_path(folder, expname):
+    """Return the path of a member, one text for all that name it."""
+    return workdir_path(os.path.join(folder, expname))
 
 
 def read_members(patterns, force_single=False, elsewhere=None):

@@ -12,7 +12,7 @@ from badpix_selfcal.tables import FLAGGED, read_association
 STAGES = ("minimum", "median", "threshold", "noise")  # whose files are linked; noise is not in all
 
 
-def flagged_association(association, stacks, folder, target, prefix="", others=()):
+def flagged_association(association, stacks, folder, target, prefix="", others=(), roles=FLAGGED):
     """
     Point an association to flagged exposures.
 
@@ -28,6 +28,8 @@ def flagged_association(association, stacks, folder, target, prefix="", others=(
         Where the new one is to lie; what is below the working directory becomes relative to it.
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
+    roles : sequence of str
+        The exptypes whose flagged exposures were written.
 
     others : list of str
         The paths of members that play no part, which may lie elsewhere than the association says.
@@ -35,8 +37,8 @@ def flagged_association(association, stacks, folder, target, prefix="", others=(
     Returns
     -------
     association : dict
-        All as before, but: science and background members are the flagged ones, selfcal members
-        are gone, other members are found from `target`, and products name their ``stack``.
+        All as before, but: members of these roles are the flagged ones, selfcal members are gone,
+        other members are found from `target`, and products name their ``stack``.
     """
     found = {os.path.basename(path): path for path in others}
     products = []
@@ -45,7 +47,7 @@ def flagged_association(association, stacks, folder, target, prefix="", others=(
         for member in product["members"]:
             path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
             path = path if os.path.exists(path) else found.get(os.path.basename(path), path)
-            if is_flagged(member):
+            if is_flagged(member, roles):
                 path = prefix + path_of("write_back", stack=stack, exposure=exposure_name(path))
             if member["exptype"].lower() != "selfcal":
                 members.append({**member, "expname": seen_from(target, path)})
@@ -62,10 +64,10 @@ def seen_from(folder, path):
     return os.path.relpath(real, os.path.realpath(folder))
 
 
-def view(product, stack, stages):
+def view(product, stack, stages, roles=FLAGGED):
     """List the files that belong to a product: its stack's of `stages`, its flagged exposures."""
     files = [] if stack == SKIPPED else [path_of(stage, stack=stack) for stage in stages]
-    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m)}
+    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m, roles)}
     return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
 
 
@@ -94,9 +96,9 @@ def clear_view(folder):
         os.rmdir(place)
 
 
-def is_flagged(member):
-    """Tell whether a member's exposure is flagged."""
-    return member["exptype"].lower() in FLAGGED
+def is_flagged(member, roles):
+    """Tell whether a member's flagged exposure was written."""
+    return member["exptype"].lower() in roles
 
 
 def options():
@@ -110,6 +112,9 @@ def options():
     )
     options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
     options.add_argument("--others", nargs="*", default=[], help="members that play no part")
+    options.add_argument(
+        "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures were written"
+    )
     return options
 
 
@@ -122,7 +127,8 @@ def main(arguments):
     for product, stack in zip(association["products"], stacks, strict=True):
         folder = os.path.join(arguments.view, product["name"])
         os.makedirs(folder, exist_ok=True)
-        for file in view(product, stack, STAGES if arguments.noise else STAGES[:3]):
+        stages = STAGES if arguments.noise else STAGES[:3]
+        for file in view(product, stack, stages, arguments.saved):
             link = os.path.join(folder, os.path.basename(file))
             os.symlink(os.path.relpath(prefix + file, folder), link)
     flagged = flagged_association(
@@ -132,6 +138,7 @@ def main(arguments):
         os.path.dirname(output),
         prefix,
         arguments.others,
+        arguments.saved,
     )
     with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(flagged, file, indent=4)

@@ -10,7 +10,7 @@ from badpix_selfcal import parameters
 from badpix_selfcal.headers import find, read_hdus, read_primary
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.tables import COMBINED, FLAGGED, read_planned
+from badpix_selfcal.tables import COMBINED, FLAGGED, SAVED, read_planned
 
 # Bytes a pixel in the files of a stack: float32 and SOURCE in int16; uint8; float32 twice; uint8.
 BYTES = {"minimum": 6, "unusable": 1, "median": 4, "noise": 4, "threshold": 1}
@@ -74,7 +74,7 @@ def pending(rows, config):
             for stage in stages[stages.index(first) :]:
                 files[path_of(stage, stack=stack)] = stage
     for association, _, exposure, exptype, _, stack in rows:
-        if exptype in FLAGGED:
+        if exptype in SAVED[config["save_flagged_bkg"]]:
             path = path_of("write_back", stack=stack, exposure=exposure)
             result = path_of("associate", association=association)
             if stack in stale or not os.path.exists(path):
@@ -88,6 +88,15 @@ def pending(rows, config):
         if follows or not os.path.exists(path_of(table)):
             files[path_of(table)] = table
     return files
+
+
+def backgrounds(rows):
+    """Return the flagged exposures that are backgrounds and no product's science, as a set."""
+    paths = {role: set() for role in FLAGGED}
+    for _, _, exposure, exptype, _, stack in rows:
+        if exptype in FLAGGED:
+            paths[exptype].add(path_of("write_back", stack=stack, exposure=exposure))
+    return paths["background"] - paths["science"]
 
 
 def sizes(rows):
@@ -120,12 +129,35 @@ def sizes(rows):
     return found
 
 
+def held(temporary, cores, limit):
+    """
+    Return the sizes of the temporary files that a run may hold at a time, at worst.
+
+    Parameters
+    ----------
+    temporary : list of int
+        Bytes of each, rising.
+    cores : int
+        Of the run: a stack is finished before the next begins.
+    limit : float
+        Of the run's resource disk_mb, in bytes, 0 for none; a larger file comes alone.
+    """
+    largest = temporary[-cores:][::-1]
+    kept = largest[:1]
+    for size in largest[1:]:
+        if limit and sum(kept) + size > limit:
+            break
+        kept.append(size)
+    return kept
+
+
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
     options.add_argument("planned", help="the members as the run was planned, JSON")
     options.add_argument("--config", required=True, help="the config of the run, as JSON")
     options.add_argument("--prefix", default="", help="folder below which the results lie")
+    options.add_argument("--disk-mb", type=float, default=0, help="of the run; 0: no limit")
     options.add_argument("--cores", type=int, default=1, help="of the run")
     return options
 
@@ -141,16 +173,25 @@ def main(arguments):
     # What is there already is replaced, by something of the same size.
     grows = sum(bytes_of.get(path, 0) for path in made if not os.path.exists(path))
     temporary = sorted(bytes_of.get(p, 0) for p, rule in files.items() if rule == "pedestal")
-    at_a_time = temporary[-arguments.cores :]  # a stack is finished before the next begins
+    at_a_time = held(temporary, arguments.cores, arguments.disk_mb * 1e6)
     needed = grows + sum(at_a_time)
+    spared = backgrounds(rows)
+    n_spared = len(spared)
+    spared = sum(bytes_of.get(path, 0) for path in spared) / 1e6
     free = shutil.disk_usage(".").free
     n_products = len({tuple(row[:2]) for row in rows})
     print(f"products:  {n_products}, in {len({row[0] for row in rows})} associations")
     print(f"jobs:      {sum(jobs.values())} ({', '.join(f'{n} {r}' for r, n in jobs.items())})")
     print(f"files:     {len(made)} to make")
     print(f"space:     {needed / 1e6:.0f} MB more, {sum(at_a_time) / 1e6:.0f} MB of it for the")
-    print(f"           temporary files of {len(at_a_time)} stacks at a time, one for each core;")
+    print(f"           temporary files of {len(at_a_time)} stacks at a time (cores, disk_mb);")
     print(f"           {free / 1e6:.0f} MB are free")
+    if n_spared:
+        flagged = f"{n_spared} flagged backgrounds of {spared:.0f} MB"
+        if config["save_flagged_bkg"]:
+            print(f"           {flagged} among the results; save_flagged_bkg=false spares them")
+        else:
+            print(f"           save_flagged_bkg=true would write {flagged}, too")
     print("Exposures and programs that changed are not compared here; --dry-run lists all jobs.")
     if needed > free:
         raise Fault(f"{os.getcwd()}: too little space; make room or choose another --directory")

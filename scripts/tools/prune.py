@@ -30,7 +30,7 @@ FILE = re.compile(
 PART = re.compile(r".*\.part")  # of a program that was killed
 
 
-def wanted(rows):
+def wanted(rows, roles=FLAGGED):
     """
     Name the results that associations ask for.
 
@@ -38,6 +38,8 @@ def wanted(rows):
     ----------
     rows : iterable of tuple
         The members table, of the columns in `tables.COLUMNS`.
+    roles : sequence of str
+        The exptypes whose flagged exposures are written.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def wanted(rows):
     for association, _, exposure, exptype, _, stack in rows:
         paths |= {path_of(name, stack=stack) for name in OF_STACK}
         paths |= {path_of(name, association=association) for name in OF_ASSOCIATION}
-        if exptype in FLAGGED:
+        if exptype in roles:
             paths.add(path_of("write_back", stack=stack, exposure=exposure))
     return paths
 
@@ -151,13 +153,16 @@ def options():
     options = parser(__doc__)
     options.add_argument("planned", help="the members as the run was planned, JSON")
     options.add_argument("--prefix", default="", help="folder below which the results lie")
+    options.add_argument(
+        "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures are written"
+    )
     options.add_argument("--delete", action="store_true", help="delete what is listed")
     return options
 
 
 def main(arguments):
     """List what is left over; delete it if told to, and only if no run is going on."""
-    kept = wanted(read_planned(arguments.planned))
+    kept = wanted(read_planned(arguments.planned), arguments.saved)
     if arguments.delete:
         alone()
     os.chdir(arguments.prefix or ".")

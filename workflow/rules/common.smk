@@ -23,19 +23,20 @@ if os.pathsep in SCRIPTS:
         f"{SCRIPTS}: PATH cannot name a folder with {os.pathsep} in it; move the workflow"
     )
 
-# Of the objects that Snakemake makes, few are ever garbage; to look for it at Python's default
-# rate takes an eighth of the time to plan thousands of associations.
-gc.set_threshold(100_000)
+# Of the objects that Snakemake makes while it plans, few are ever garbage; to look for it takes a
+# fifth of the time to plan thousands of associations. Rule status.smk begins again.
+gc.disable()
 
 from badpix_selfcal import names, parameters, parent, tables
 from badpix_selfcal.exposures import Elsewhere
 from badpix_selfcal.paths import SKIPPED, path_of
-from selfcal_rules import checks, inputs, internals, status
+from selfcal_rules import checks, inputs, internals, planned, status
 from selfcal_rules.fingerprint import fingerprint
-from selfcal_rules.planned import hand_over
 
 main_process = internals.is_main_process(workflow)
 os.environ[parent.RUN] = parent.this_process()
+internals.spare_planning(workflow)
+hand_over = functools.partial(planned.hand_over, write=main_process)
 
 # ---- config and tables, once and before any work -------------------------------------------------
 
@@ -62,14 +63,22 @@ checks.complete(config, config_schema)
 demo_table = workflow.source_path("../../demo/exposures.csv")
 demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")
 
-exposure_patterns = names.workdir_patterns(config["exposures"])
-elsewhere = Elsewhere(exposure_patterns)
-association_files, rows, faults = tables.read_members(
-    config["associations"],
-    config["force_single"],
-    elsewhere if exposure_patterns else None,
+# A job on a cluster needs the rows of its own stacks, and finds them as the run was planned.
+association_files, faults = {}, []
+rows = (
+    None
+    if main_process
+    else planned.rows_of_job(config, internals.job_wildcards(sys.argv))
 )
-faults += elsewhere.faults
+if rows is None:
+    exposure_patterns = names.workdir_patterns(config["exposures"])
+    elsewhere = Elsewhere(exposure_patterns)
+    association_files, rows, faults = tables.read_members(
+        config["associations"],
+        config["force_single"],
+        elsewhere if exposure_patterns else None,
+    )
+    faults += elsewhere.faults
 members = pd.DataFrame(rows, columns=tables.COLUMNS)
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
@@ -102,13 +111,16 @@ if main_process:
 internals.raise_unless_asked_for(workflow, "generate", checks.first_of(faults))
 for name in left_out:
     del association_files[name]
+if main_process:
+    planned.keep_rows(config, rows)
 
 
 # ---- what the rules ask of the tables ------------------------------------------------------------
 
 # Sorted, so that the order of the members in a table changes nothing.
 combined = members[members["exptype"].isin(tables.COMBINED)].sort_values("exposure")
-flagged = members[members["exptype"].isin(tables.FLAGGED)].sort_values("exposure")
+saved_roles = tables.SAVED[config["save_flagged_bkg"]]
+flagged = members[members["exptype"].isin(saved_roles)].sort_values("exposure")
 flagged = flagged.assign(
     flagged=[
         path_of("write_back", stack=stack, exposure=exposure)
@@ -249,6 +261,49 @@ def suggestions(wildcards):
     return [open(path).read() for path in paths if os.path.exists(path)]
 
 
+def beside(stack):
+    """List the stages of a stack that are not in every run, each with what is made from it."""
+    pairs = []
+    if parameters.effective(config)["edge_mode"] == "shrink":
+        pairs.append((path_of("unusable", stack=stack), path_of("median", stack=stack)))
+    if config["threshold"] == "sigma":
+        pairs.append((path_of("noise", stack=stack), path_of("threshold", stack=stack)))
+    return pairs
+
+
+def deleted_results():
+    """
+    List the results that are missing although what is made from them, or with them, is there.
+
+    With the associations they are all that a run must ask for; to ask for every file that it
+    makes takes a third of the time to plan thousands of associations.
+    """
+    if not main_process:
+        return []
+    follows = [
+        pair
+        for stack in exposures_of_stack.index
+        for pair in (
+            (path_of("minimum", stack=stack), path_of("median", stack=stack)),
+            *beside(stack),
+            (path_of("median", stack=stack), path_of("threshold", stack=stack)),
+        )
+    ]
+    follows += [
+        (path_of("threshold", stack=stack), path)
+        for stack, path in zip(flagged["stack"], flagged["flagged"])
+        if stack != SKIPPED
+    ]
+    for name in association_files:
+        made = path_of("associate", association=name)
+        follows.append((path_of("view", association=name), made))
+        follows += [(path, made) for path in flagged_of_association[name]]
+    there = functools.cache(lambda path: os.path.exists(PREFIX + path))
+    return list(
+        {file: 0 for file, next_ in follows if not there(file) and there(next_)}
+    )
+
+
 def code(program):
     """
     Return the content hash of a program, such as ``stages/median``.
@@ -283,6 +338,11 @@ def stack_sizes(stack):
 def stack_memory(wildcards, attempt):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
     return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack), default=0))
+
+
+def stack_disk(wildcards):
+    """Return the MB of a stack's pedestal.fits, a plane of the four or more of each exposure."""
+    return int(sum(stack_sizes(wildcards.stack)) / 4) + 1
 
 
 def stack_runtime(wildcards, attempt):

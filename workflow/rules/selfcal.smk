@@ -5,6 +5,7 @@ used = parameters.effective(config)
 by_noise = config["threshold"] == "sigma"
 
 
+# Both hold disk_mb, so that its limit bounds the planes that lie around: a minimum comes first.
 rule pedestal:
     """The planes of a stack, each less its residual pedestal."""
     input:
@@ -18,6 +19,7 @@ rule pedestal:
         "../../envs/environment.yaml"
     resources:
         mem_mb=stack_memory,
+        disk_mb=stack_disk,
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
@@ -41,6 +43,7 @@ rule minimum:
         "../../envs/environment.yaml"
     resources:
         mem_mb=stack_memory,
+        disk_mb=stack_disk,
         runtime=stack_runtime,
     params:
         code=code("stages/minimum"),

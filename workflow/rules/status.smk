@@ -9,6 +9,8 @@ if main_process:
 
 
 onstart:
+    gc.set_threshold(100_000)
+    gc.enable()
     internals.guard_sigterm(workflow)
     internals.lift_job_rate(workflow)
     internals.one_line_per_job()

@@ -70,9 +70,10 @@ rule associate:
         stacks=stacks,
         noise="--noise" if by_noise else "",
         others=others,
+        saved=saved_roles,
     shell:
         "selfcal associate --log {log} {params.noise} --stacks {params.stacks}"
-        " --others {params.others:q} -- {params.association:q} {output}"
+        " --saved {params.saved} --others {params.others:q} -- {params.association:q} {output}"
 
 
 rule summary:

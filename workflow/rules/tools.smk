@@ -20,8 +20,10 @@ rule plan:
         config=json.dumps(config),
         prefix=PREFIX,
         cores=lambda wildcards: workflow.cores,
+        disk_mb=internals.limit_of(workflow, "disk_mb") or 0,
     shell:
         "selfcal plan --log {log} --prefix '{params.prefix}' --cores {params.cores}"
+        " --disk-mb {params.disk_mb}"
         " --config {params.config:q} {params.planned}"
 
 
@@ -34,9 +36,11 @@ rule prune:
     params:
         planned=hand_over("members", rows),
         prefix=PREFIX,
+        saved=saved_roles,
         delete="",
     shell:
         "selfcal prune --log {log} --prefix '{params.prefix}' {params.delete} {params.planned}"
+        " --saved {params.saved}"
 
 
 use rule prune as prune_delete with:
@@ -45,6 +49,7 @@ use rule prune as prune_delete with:
     params:
         planned=hand_over("members", rows),
         prefix=PREFIX,
+        saved=saved_roles,
         delete="--delete",
 
 

@@ -1,0 +1,56 @@
+"""What Slurm says of our jobs, and where they leave their marks."""
+
+import json
+import os
+import subprocess
+import time
+
+LOGS = ".snakemake/slurm_logs"  # below the working directory
+QUEUE = f"{LOGS}/queue.json"
+FRESH = 5  # seconds that an answer serves for all jobs, to be kind to the controller
+
+
+def exit_mark(number):
+    """Return the file in which a job leaves its exit code."""
+    return os.path.join(LOGS, f"exit-{number}")
+
+
+def squeue(form):
+    """
+    Ask the controller for all of the user's jobs, those that ended of late among them.
+
+    Parameters
+    ----------
+    form : str
+        Of squeue: the job's number, a blank, what is asked for.
+
+    Returns
+    -------
+    answers : dict of str to str, or None
+        By the job's number; None where the controller does not answer.
+    """
+    command = ["squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", form]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode:
+        return None
+    return dict(line.split(None, 1) for line in done.stdout.splitlines() if len(line.split()) > 1)
+
+
+def cached_states():
+    """Return the state of each of the user's jobs, asked for once for all; None as of `squeue`."""
+    try:
+        with open(QUEUE, encoding="utf-8") as file:
+            asked, states = json.load(file)
+        if 0 <= time.time() - asked < FRESH:
+            return states
+    except (OSError, ValueError):
+        pass
+    asked, states = time.time(), squeue("%i %T")
+    part = f"{QUEUE}.{os.getpid()}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump([asked, states], file)
+    os.replace(part, QUEUE)
+    return states

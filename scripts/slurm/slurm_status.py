@@ -1,0 +1,109 @@
+"""Say what became of a job on Slurm: running, success or failed (see profiles/slurm)."""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+from badpix_selfcal.program import parser
+from badpix_selfcal.slurm import LOGS, cached_states, exit_mark
+
+# Of a job that has not ended; Slurm's other words are of those that have.
+GOING_ON = {
+    *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "RESIZING", "SIGNALING"),
+    *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED"),
+}
+
+
+def status(number, grace):
+    """
+    Tell what became of a job.
+
+    Its own mark counts first, then what the controller says, then the accounts. Where the
+    controller does not answer, the job goes on, for all that is known. A job that nobody
+    knows any more, and that left no mark, was killed: but only after a while, since a shared
+    file system may show the mark late.
+
+    Parameters
+    ----------
+    number : str
+        The job's.
+    grace : float
+        Seconds that a job must be unknown for.
+
+    Returns
+    -------
+    status : {"running", "success", "failed"}
+    reason : str
+        Slurm's word for it, or ours.
+    """
+    code = exit_code(number)
+    if code is not None:
+        return ("failed", last_word(number) or f"exit code {code}") if code else ("success", "")
+    states = cached_states()
+    state = states[number] if states is not None and number in states else accounted_state(number)
+    lost = os.path.join(LOGS, f"lost-{number}")
+    if state is None and states is not None:
+        if not os.path.exists(lost):
+            with open(lost, "w"):
+                pass
+        if time.time() - os.path.getmtime(lost) > grace:
+            return "failed", "gone without a trace"
+    if state is None or state in GOING_ON:
+        return "running", ""
+    return ("success", "") if state == "COMPLETED" else ("failed", last_word(number) or state)
+
+
+def exit_code(number):
+    """Return the exit code that a job has left, None if it left none."""
+    try:
+        with open(exit_mark(number), encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def last_word(number):
+    """Return what Slurm itself wrote last into a job's log: why it ended it; "" if nothing."""
+    for path in glob.glob(f"{LOGS}/*-{number}.log"):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            said = re.findall(r"^slurmstepd[^:]*: error: (.*)$", file.read(), re.M)
+        if said:
+            return said[-1].strip(" *")
+    return ""
+
+
+def accounted_state(number):
+    """Return the state that Slurm's accounts have of a job, None where there are none."""
+    command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", number]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    words = done.stdout.split()  # CANCELLED by 1000
+    return words[0] if done.returncode == 0 and words else None
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("--grace", type=float, default=60, help="of an unknown job, seconds")
+    options.add_argument("number", help="the job's")
+    return options
+
+
+def main(arguments):
+    """Print the status; whatever goes wrong here is no failure of the job."""
+    try:
+        found, reason = status(arguments.number, arguments.grace)
+    except Exception as error:
+        found, reason = "running", error
+        print(f"slurm_status: warning: {error}", file=sys.stderr)
+    if found == "failed":
+        print(
+            f"Slurm job {arguments.number}: {reason}; see {LOGS}/*-{arguments.number}.log",
+            file=sys.stderr,
+        )
+    print(found)

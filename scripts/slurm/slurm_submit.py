@@ -1,0 +1,111 @@
+"""Submit a job that Snakemake has written to Slurm, and print its number (see profiles/slurm)."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import uuid
+
+from badpix_selfcal.program import Fault, parser
+from badpix_selfcal.slurm import LOGS, exit_mark, squeue
+
+# What sbatch says where the controller does not answer: to wait is all that is needed.
+UNREACHABLE = re.compile(
+    r"unable to contact|connect|timed out|time-?out|communicat|temporarily|try again|zero bytes",
+    re.IGNORECASE,
+)
+
+
+def batch_script(script, folder):
+    """
+    Wrap a job so that it leaves its exit code in a file, where it is found when Slurm forgot it.
+
+    Parameters
+    ----------
+    script : str
+        The shell script that Snakemake has written.
+    folder : str
+        The working directory of the run.
+    """
+    mark = shlex.quote(os.path.join(folder, exit_mark("")))
+    return (
+        f"#!/bin/sh\n(\n{script}\n)\ncode=$?\nmark={mark}$SLURM_JOB_ID\n"
+        'echo $code > "$mark.part" && mv "$mark.part" "$mark"\nexit $code\n'
+    )
+
+
+def environment(variables):
+    """Leave out what describes a job that Snakemake itself may run in; keep where Slurm is."""
+    return {
+        key: value
+        for key, value in variables.items()
+        if not key.startswith("SLURM_") or key == "SLURM_CONF"
+    }
+
+
+def submit(script, words, patience, pause):
+    """
+    Submit a script; wait for a controller that does not answer.
+
+    Parameters
+    ----------
+    script : str
+        The batch script.
+    words : list of str
+        Options of sbatch.
+    patience : float
+        Seconds to wait at most.
+    pause : float
+        Seconds between two attempts.
+
+    Returns
+    -------
+    number : str
+        The job's.
+
+    Raises
+    ------
+    Fault
+        If Slurm refuses it, or does not answer for that long.
+    """
+    mark = uuid.uuid4().hex
+    command = ["sbatch", "--parsable", "--no-requeue", f"--comment={mark}", *words]
+    end = time.monotonic() + patience
+    while True:
+        done = subprocess.run(
+            command, input=script, capture_output=True, text=True, env=environment(os.environ)
+        )
+        if done.returncode == 0:
+            return done.stdout.strip().partition(";")[0]
+        reason = " ".join(done.stderr.split())
+        if not UNREACHABLE.search(reason):
+            raise Fault(f"sbatch: {reason}; correct the submit command in the profile")
+        if time.monotonic() > end:
+            raise Fault(f"sbatch: {reason}; run again when Slurm answers")
+        time.sleep(pause)
+        # It may have been taken, and the answer lost.
+        for number, comment in (squeue("%i %k") or {}).items():
+            if comment == mark:
+                return number
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("--patience", type=float, default=3600, help="wait for Slurm, seconds")
+    options.add_argument("--pause", type=float, default=10, help="between attempts, seconds")
+    options.add_argument("words", nargs="+", help="after --: options of sbatch, and the script")
+    return options
+
+
+def main(arguments):
+    """Print the number of the submitted job."""
+    *words, path = arguments.words
+    name = re.sub(r"^snakejob\.|\.[0-9a-f-]+\.sh$", "", os.path.basename(path))
+    os.makedirs(LOGS, exist_ok=True)
+    with open(path, encoding="utf-8") as file:
+        script = batch_script(file.read(), os.getcwd())
+    words = [f"--job-name={name}", f"--output={LOGS}/%x-%j.log", *words]
+    sys.stdout.write(submit(script, words, arguments.patience, arguments.pause) + "\n")
