@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help run report pictures test lint oldest bench bench-quick clean
+.PHONY: help run report pictures test lint oldest bench bench-quick evidence fuzz clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -16,8 +16,10 @@ run: .venv/run  ## the demo: simulate exposures, flag their bad pixels
 	@echo "  results/by_association/    minimum, median, flags and flagged exposures by association"
 	@echo "  results/associations/      the associations for calwebb_spec2"
 
-report: .venv/run  ## the demo's figures and tables in one file, report.html
-	.venv/bin/snakemake --cores all --report report.html --report-after-run -- all figures
+report: .venv/run  ## the demo's page: results/report.html
+	.venv/bin/snakemake --cores all -- report
+	@echo
+	@echo "Done. Open results/report.html in a browser."
 
 # The pictures of the README, from the demo.
 MRS := jw09001_mirifulong_6exp-b4d5fd219b3c
@@ -46,6 +48,11 @@ bench: .venv/test  ## measure speed and memory against jwst: half an hour
 
 bench-quick: .venv/test  ## a little of it: a few minutes
 	PYTHONPATH=scripts .venv/bin/python bench/run.py --quick
+
+evidence: .venv/test  ## what each way to flag finds, into docs/evidence.md: some minutes
+	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
+fuzz: .venv/test  ## break inputs at random for a minute (SECONDS=600: ten)
+	PYTHONPATH=tests:scripts .venv/bin/python bench/fuzz.py $(SECONDS)
 
 clean:  ## remove the demo's exposures and all results
 	rm -rf report.html results logs demo/exposures .snakemake

@@ -5,10 +5,13 @@ import os
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 
 from badpix_selfcal.detectors import DETECTORS
 from demo.simulate import EXPOSURE_TIME, exposure
 from demo.truth import unknown_bad_pixels
+
+PLANES = ("SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 
 
 def write_exposures(folder, detector_name, number):
@@ -75,6 +78,38 @@ def archive_pattern(folder, paths, n_science):
     backgrounds = [(p, "background") for p in paths[n_science:]]
     for i, path in enumerate(paths[:n_science]):
         write_association(folder, f"p{i:05}", [(path, "science"), *backgrounds])
+
+
+def many_exposures(folder, number):
+    """
+    Write `number` MRS exposures with headers as long as the telescope's, and next to no pixels.
+
+    In programs of 96: 2 detectors, 3 bands, 3 observations of 4 dithers, 4 backgrounds.
+    """
+    filler = {f"KEY{i:05}": f"value {i}" for i in range(330)}
+    kinds = [
+        (observation, k, detector, i, band)
+        for observation in (1, 2, 3, 4)
+        for k in (1, 2, 3, 4)
+        for detector in ("MIRIFUSHORT", "MIRIFULONG")
+        for i, band in enumerate(("SHORT", "MEDIUM", "LONG"), start=1)
+    ]
+    for n in range(number):
+        observation, k, detector, i, band = kinds[n % len(kinds)]
+        program = f"{3000 + n // len(kinds):05}"
+        cards = {
+            "TELESCOP": "JWST", "INSTRUME": "MIRI", "EXP_TYPE": "MIR_MRS", "DETECTOR": detector,
+            "PROGRAM": program, "OBSERVTN": f"{observation:03}", "VISIT": "001", "BAND": band,
+            "CHANNEL": "12" if detector == "MIRIFUSHORT" else "34", "BKGDTARG": observation == 4,
+            "READPATT": "FASTR1", "NGROUPS": 50, "PATTTYPE": "4-POINT", "PATT_NUM": k,
+            "EXPSTART": 60000.0 + observation, "TARGPROP": "BENCH",
+        }  # fmt: skip
+        name = f"jw{program}{observation:03}001_0210{i}_0000{k}_{detector.lower()}"
+        path = folder / name / f"{name}_rate.fits"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        primary = fits.PrimaryHDU(header=fits.Header({**cards, **filler}))
+        planes = [fits.ImageHDU(np.ones((8, 8), np.float32), name=n) for n in PLANES]
+        fits.HDUList([primary, *planes]).writeto(path)
 
 
 def many_tables(folder, number, pattern):

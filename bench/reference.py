@@ -2,8 +2,8 @@
 What a user runs today: a loop over jwst's BadpixSelfcalStep, products and backgrounds saved.
 
 ``python reference.py PROCESSES SAVE_FLAGGED_BKG OUTPUT ASSOCIATION...`` prints the seconds of the
-loop alone, after the imports and, in a pool, after its processes have started and imported what they
-need.
+loop alone, after the imports and, in a pool, after its processes have started and imported what
+they need.
 """
 
 import os

@@ -2,8 +2,8 @@
 Measure the workflow against what a user would run instead; see ``make bench``.
 
 Both run on the same files, alternating, in one run; whole commands of ours, cold start included.
-Writes ``bench/results.md``, the same table into the README, and ``docs/growth.png``. ``--quick``
-does a little of everything, and writes ``bench/results-quick.md`` alone.
+Writes ``bench/results.md``, the same table into ``docs/speed.md``, and ``docs/growth.png``.
+``--quick`` does a little of everything, and writes ``bench/results-quick.md`` alone.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import stage_times
 from astropy.io import fits
 from data import (
     archive_pattern,
+    many_exposures,
     many_tables,
     notebook_pattern,
     write_association,
@@ -125,16 +126,16 @@ class Report:
         self.say(case, *times, f"{theirs / ours:.2f}")
 
     def write(self, quick):
-        """Write the table to its file and, unless it is the quick one, into the README."""
+        """Write the table to its file and, unless it is the quick one, into docs/speed.md."""
         text = "\n".join(self.lines) + "\n"
         if quick:
             (HERE / "results-quick.md").write_text(text)
         else:
             (HERE / "results.md").write_text(text + history(self.rows))
-            readme = HERE.parent / "README.md"
-            before, rest = readme.read_text().split("<!-- make bench -->\n")
+            page = HERE.parent / "docs" / "speed.md"
+            before, rest = page.read_text().split("<!-- make bench -->\n")
             _, after = rest.split("<!-- end -->\n")
-            readme.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
+            page.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
 
 
 # What is kept of each version: the case, and what it is compared with.
@@ -230,6 +231,15 @@ def reruns(name, folder, pattern, repeats, report):
         report.add(f"{name}, after a change of {key}", median_of(seconds), "all", median_of(full))
 
 
+def by_noise(name, folder, pattern, repeats, report):
+    """Measure what threshold sigma costs against the default, whole commands, alternating."""
+    sigma, fraction = [], []
+    for _ in range(repeats):
+        sigma.append(workflow(folder, pattern, "threshold=sigma")[0])
+        fraction.append(workflow(folder, pattern)[0])
+    report.add(f"{name}, threshold sigma", median_of(sigma), "by default", median_of(fraction), 2)
+
+
 def stage_peak(folder, paths):
     """Return the largest peak memory of the stages' programs for one stack, in MB."""
     files = {n: folder / f"{n}.fits" for n in ("pedestal", "minimum", "median", "flags", "out")}
@@ -313,6 +323,24 @@ def planning(counts, report):
             shutil.rmtree(folder)
 
 
+def generating(counts, report):
+    """Measure the target generate, and the memory of its program alone."""
+    for n in counts:
+        folder = (HERE / "runs" / f"generate{n}").resolve()
+        shutil.rmtree(folder, ignore_errors=True)
+        many_exposures(folder / "exposures", n)
+        run, exposures = folder / "run", folder / "exposures"
+        words = [f"exposures={exposures}"]
+        seconds, peak = workflow(run, "none", *words, targets=["--", "generate"])
+        program = [sys.executable, HERE.parent / "scripts" / "selfcal", "generate", exposures]
+        watched = [sys.executable, HERE / "watch.py", *program]
+        done = subprocess.run(watched, capture_output=True, text=True, cwd=run, check=True)
+        memory = float(done.stdout.split()[-1])
+        text = f"{memory:.0f} MB in generate, {peak:.0f} MB in Snakemake"
+        report.say(f"generate, {n} exposures", f"{seconds:.1f}", text)
+        shutil.rmtree(folder)
+
+
 def main():
     """Run all cases."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -346,6 +374,8 @@ def main():
         associations = sorted(str(path.resolve()) for path in folder.glob("*.json"))
         save = "false" if "false" in name else "true"
         glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2, save)
+        if save == "true":
+            by_noise(name, runs / f"case{i}" / "ours", glob, repeats, report)
         if pattern is archive_pattern and save == "true":
             reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
     growth(paths, n_growth, repeats, report)
@@ -356,6 +386,7 @@ def main():
         name, instead, theirs, ours = row
         report.add(name, ours, instead, theirs, digits=3)
     planning((100,) if quick else (100, 1000, 10000), report)
+    generating((600,) if quick else (600, 10000), report)
     report.write(quick)
     shutil.rmtree(runs)
 

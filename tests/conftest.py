@@ -1,6 +1,7 @@
 """Small exposures, associations and runs of the workflow, for all tests."""
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -21,9 +22,16 @@ SHAPES = {"MIRIFUSHORT": (72, 530), "MIRIFULONG": (72, 530), "NRS1": (48, 64)}
 os.environ.update(CRDS_SERVER_URL="", CRDS_PATH="crds", STPIPE_DISABLE_CRDS_STEPPARS="true")
 
 
+# A process runs a whole file: first Slurm, which mostly waits, then the longest.
+FIRST = [
+    f"test_{name}.py" for name in ("slurm", "workflow", "parity", "reruns", "errors", "figures")
+]
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with Slurm, which mostly waits, beside the other tests."""
-    items.sort(key=lambda item: item.path.name != "test_slurm.py")
+    """Begin with the longest files, so that both processes end at about the same time."""
+    names = [*FIRST, None]
+    items.sort(key=lambda item: names.index(item.path.name if item.path.name in FIRST else None))
 
 
 def planes_of(shape, seed=0):
@@ -110,6 +118,14 @@ def program(*words, check=True, cwd=None):
     return done
 
 
+def call(name, *words):
+    """Run a program in this process, which takes a fraction of the time of one of its own."""
+    rooms = (ROOT / "scripts").glob(f"*/{name}.py")
+    (path,) = (path for path in rooms if path.parent.name != "badpix_selfcal")
+    module = importlib.import_module(f"{path.parent.name}.{name}")
+    module.main(module.options().parse_args([str(word) for word in words]))
+
+
 def flag(folder, exposures, outputs, **parameters):
     """Take exposures through the five stages by hand; `outputs` maps exposure to flagged file."""
     options = {key: f"--{key.replace('_', '-')}" for key in parameters}
@@ -118,15 +134,22 @@ def flag(folder, exposures, outputs, **parameters):
     def of(*keys):
         return [word for key in keys if key in chosen for word in chosen[key]]
 
-    f = {n: os.path.join(folder, f"{n}.fits") for n in ("pedestal", "minimum", "median", "flags")}
-    program("pedestal", *exposures, "--output", f["pedestal"])
-    program("minimum", f["pedestal"], f["minimum"])
+    names = ("pedestal", "minimum", "unusable", "median", "noise", "flags")
+    f = {n: os.path.join(folder, f"{n}.fits") for n in names}
+    call("pedestal", *exposures, "--output", f["pedestal"])
+    call("minimum", f["pedestal"], f["minimum"])
     median = of("kernel_size", "edge_mode", "dispersion_axis")
-    program("median", f["minimum"], f["median"], *median)
-    threshold = of("flagfrac_lower", "flagfrac_upper")
-    program("threshold", f["minimum"], f["median"], f["flags"], *threshold)
+    if parameters.get("edge_mode") == "shrink":
+        call("unusable", f["minimum"], f["unusable"], *exposures)
+        median += ["--unusable", f["unusable"]]
+    call("median", f["minimum"], f["median"], *median)
+    threshold = of("flagfrac_lower", "flagfrac_upper", "threshold", "nsigma_lower", "nsigma_upper")
+    if parameters.get("threshold") == "sigma":
+        call("noise", f["minimum"], f["median"], f["noise"])
+        threshold += ["--noise", f["noise"]]
+    call("threshold", f["minimum"], f["median"], f["flags"], *threshold)
     for exposure, output in outputs.items():
-        program("write_back", exposure, f["flags"], output)
+        call("write_back", exposure, f["flags"], output)
     return f
 
 
@@ -205,9 +228,8 @@ def workflow(tmp_path):
     return Workflow(tmp_path)
 
 
-@pytest.fixture
-def nods(workflow):
-    """A workflow with two NIRSpec nods, each the other's background, and one product alone."""
+def write_nods(workflow):
+    """Write two NIRSpec nods, each the other's background, and one product alone."""
     names = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
     for i, name in enumerate(names):
         write_exposure(workflow.path("rate", f"{name}_rate.fits"), seed=i)
@@ -218,3 +240,26 @@ def nods(workflow):
     write_association(workflow.path("asn", "two_asn.json"), ("p2", two))
     write_association(workflow.path("asn", "alone_asn.json"), ("p3", [(files[2], "science")]))
     return workflow
+
+
+@pytest.fixture
+def nods(workflow):
+    """A workflow with two NIRSpec nods, each the other's background, and one product alone."""
+    return write_nods(workflow)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Return the folder of the nods where everything is done; to look at, not to change."""
+    workflow = write_nods(Workflow(tmp_path_factory.mktemp("finished")))
+    workflow.run("--quiet", "all")
+    return workflow.folder
+
+
+@pytest.fixture
+def done(finished, tmp_path):
+    """Return a copy of that folder, with its modification times."""
+    shutil.copytree(finished, tmp_path / "run", symlinks=True)
+    for path in (tmp_path / "run").rglob(".snakemake_timestamp"):
+        shutil.copystat(finished / path.relative_to(tmp_path / "run"), path)
+    return Workflow(tmp_path / "run")

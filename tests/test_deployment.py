@@ -13,6 +13,8 @@ import pytest
 from astropy.io import fits
 from conftest import ROOT, Workflow, copy_workflow, program, write_association, write_exposure
 
+from tables.provenance import git_commit
+
 
 def results_of(workflow):
     """Return every FITS file of the results: its arrays' bytes by path."""
@@ -25,19 +27,19 @@ def results_of(workflow):
     return found
 
 
-def test_a_run_repeated_elsewhere_gives_the_same_bytes(nods, tmp_path_factory):
+def test_a_run_repeated_elsewhere_gives_the_same_bytes(finished, tmp_path_factory):
     """Another clone, another folder, the exposures in another order in the association."""
-    nods.run("--quiet", "all")
+    first_run = Workflow(finished)
     elsewhere = Workflow(tmp_path_factory.mktemp("elsewhere"))
-    shutil.copytree(nods.path("rate"), elsewhere.path("rate"))
-    shutil.copytree(nods.path("asn"), elsewhere.path("asn"))
+    shutil.copytree(first_run.path("rate"), elsewhere.path("rate"))
+    shutil.copytree(first_run.path("asn"), elsewhere.path("asn"))
     for path in elsewhere.path("asn").iterdir():
         association = json.loads(path.read_text())
         association["products"][0]["members"].reverse()
         path.write_text(json.dumps(association))
     snakefile = copy_workflow(tmp_path_factory.mktemp("clone"))
     elsewhere.run("--quiet", "all", snakefile=snakefile)
-    first, again = results_of(nods), results_of(elsewhere)
+    first, again = results_of(first_run), results_of(elsewhere)
     assert first == again
     assert len(first) == 6
 
@@ -63,6 +65,24 @@ def test_provenance(nods):
         )  # fmt: skip
         assert record["workflow"]["git_commit"].rstrip("+") == commit.stdout.strip()
     assert nods.jobs(config=["kernel_size=7"]) == {}
+
+
+def test_a_changed_tree_is_told_from_its_commit(tmp_path):
+    def git(*words):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    if not shutil.which("git"):
+        pytest.skip("no git here")
+    git("init")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "one")
+    (tmp_path / "new").write_text("not tracked")
+    assert git_commit(tmp_path) == git("rev-parse", "HEAD") != ""
+    (tmp_path / "a").write_text("2")
+    assert git_commit(tmp_path) == git("rev-parse", "HEAD") + "+"
 
 
 def test_provenance_without_git(tmp_path, monkeypatch):
@@ -180,13 +200,16 @@ def test_a_parent_has_its_own_programs(nods, monkeypatch):
     assert nods.path("results/summary.csv").exists()
 
 
-def test_the_standard_place_of_the_snakefile(nods):
+def test_the_standard_place_of_the_snakefile(done):
     """Where the catalogue of Snakemake workflows and snakedeploy look for it."""
     standard = ROOT / "workflow" / "Snakefile"
-    nods.run("--quiet", "all", snakefile=standard)
-    assert nods.jobs(snakefile=standard) == {}
-    assert nods.jobs() == {}
-    assert nods.path("results/status.csv").exists()
+    assert done.jobs(snakefile=standard) == {}
+    done.path("results/status.csv").unlink()
+    done.path("results/associations/one_asn.json").unlink()
+    done.run("--quiet", "all", snakefile=standard)
+    assert done.path("results/associations/one_asn.json").exists()
+    assert done.path("results/status.csv").exists()
+    assert done.jobs() == {}
 
 
 def test_read_only_checkout_and_inputs(nods, tmp_path_factory):

@@ -30,6 +30,7 @@ def test_conda_has_all_that_programs_import():
     for path in (ROOT / "scripts").glob("*/*.py"):
         imported |= set(re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), re.M))
     needed = {name for name in imported if name not in sys.stdlib_module_names}
+    needed = {{"PIL": "pillow"}.get(name, name) for name in needed}
     conda = (ROOT / "envs" / "environment.yaml").read_text()
     assert needed - {"badpix_selfcal"} <= set(re.findall(r"^  - (\w+)=", conda, re.M))
 

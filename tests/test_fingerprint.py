@@ -9,7 +9,8 @@ from badpix_selfcal import parameters
 from badpix_selfcal.parameters import PARAMETERS
 from selfcal_rules.fingerprint import fingerprint
 
-STAGES = ["pedestal", "minimum", "median", "threshold", "write_back", "skip"]
+STAGES = ["pedestal", "minimum", "median", "noise", "threshold", "write_back", "skip"]
+JUDGE = ["median", "noise", "threshold"]  # threshold estimates the noise where it has none
 
 
 @pytest.fixture
@@ -48,14 +49,16 @@ def statement(path, function):
     [
         (statement("stages/threshold.py", "flag_outliers"), ["threshold"]),
         (statement("stages/median.py", "dispersion_axis"), ["median"]),
-        (statement("badpix_selfcal/running_median.py", "median_of_windows"), ["median"]),
-        (statement("badpix_selfcal/running_median.py", "batcher_network"), ["median"]),
+        (statement("badpix_selfcal/running_median.py", "network"), JUDGE),
+        (statement("badpix_selfcal/running_median.py", "median_of_squares"), JUDGE),
+        (statement("badpix_selfcal/noise.py", "slope"), JUDGE[1:]),
+        (statement("badpix_selfcal/deviants.py", "chances"), ["threshold"]),
         (statement("badpix_selfcal/doubts.py", "line_like"), ["threshold"]),
-        (statement("badpix_selfcal/flags.py", "difference"), ["threshold"]),
+        (statement("badpix_selfcal/flags.py", "difference"), JUDGE[1:]),
         (statement("badpix_selfcal/headers.py", "calibrated_cards"), ["write_back", "skip"]),
         (statement("badpix_selfcal/headers.py", "parse_number"), STAGES),
-        (statement("badpix_selfcal/images.py", "add_cards"), STAGES[:4]),
-        (replaced("badpix_selfcal/running_median.py", "NETWORK = 25", "NETWORK = 23"), ["median"]),
+        (statement("badpix_selfcal/images.py", "write_image"), STAGES[1:5]),
+        (replaced("badpix_selfcal/running_median.py", "TILE = 16", "TILE = 8"), JUDGE),
         (replaced("badpix_selfcal/flags.py", "0, 1, 2", "0, 2, 1"), ["threshold"]),
         (replaced("stages/pedestal.py", "slice(503, 516)", "slice(503, 517)"), ["pedestal"]),
         (replaced("stages/write_back.py", '"7fc00000"', '"7fc00001"'), ["write_back"]),
@@ -99,3 +102,44 @@ def test_what_is_new_and_not_used_changes_no_stage(scripts):
             path.write_text(path.read_text() + "\n\ndef quite_new():\n    return 1\n")
 
     assert changed(scripts, edit) == []
+
+
+PROGRAM = """
+{imports}
+
+def main(arguments):
+    {inner}
+    return {call}()
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "inner", "call"),
+    [
+        ("from badpix_selfcal.a import used", "pass", "used"),
+        ("from badpix_selfcal.a import used as other", "pass", "other"),
+        ("from badpix_selfcal import a", "pass", "a.used"),
+        ("from badpix_selfcal import a as other", "pass", "other.used"),
+        ("", "from badpix_selfcal.a import used", "used"),
+        ("from badpix_selfcal.a import CONSTANT as used", "pass", "used"),
+    ],
+)
+def test_what_is_used_counts_however_it_is_imported(tmp_path, imports, inner, call):
+    def digest(folder, module):
+        for room in ("stages", "badpix_selfcal"):
+            (tmp_path / folder / room).mkdir(parents=True)
+        text = PROGRAM.format(imports=imports, inner=inner, call=call)
+        (tmp_path / folder / "stages" / "x.py").write_text(text)
+        (tmp_path / folder / "badpix_selfcal" / "a.py").write_text(module)
+        return fingerprint(str(tmp_path / folder), "stages/x")
+
+    module = "import os\n\nCONSTANT = 1\n\n\ndef used():\n    return CONSTANT + 1\n"
+    first = digest("first", module)
+    assert digest("same", module + "# a comment\n") == first
+    assert digest("constant", module.replace("CONSTANT = 1", "CONSTANT = 2")) != first
+    # What runs when the module is imported counts, too.
+    assert digest("statement", module + '\nos.environ["A"] = "b"\n') != first
+    assert digest("twice", f"CONSTANT = 2\n{module}") != first
+    assert digest("call", module + "\nos.nice(1)\n") != first
+    if "CONSTANT" not in imports:
+        assert digest("function", module.replace("+ 1", "+ 2")) != first

@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 from conftest import ROOT, write_association
+from snakemake.exceptions import WorkflowError
 
 from selfcal_rules import internals, status
 
@@ -132,7 +133,7 @@ def test_the_status_never_fails_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = [("one_asn", "done", "", "")]
     (tmp_path / "results" / "status.csv").mkdir(parents=True)
-    status.report(lambda started: rows, 0)
+    status.report(lambda started: (rows, []), 0)
     assert "results/status.csv: cannot be written" in capsys.readouterr().err
     status.report(lambda started: 1 / 0, 0)
     assert "status: warning: division by zero" in capsys.readouterr().err
@@ -140,7 +141,7 @@ def test_the_status_never_fails_a_run(tmp_path, monkeypatch, capsys):
 
 def test_the_status_is_written_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status.report(lambda started: [("one_asn", "done", "", "")], 0)
+    status.report(lambda started: ([("one_asn", "done", "", "")], []), 0)
     (found,) = (tmp_path / "results").iterdir()
     assert found.read_text() == "association,status,stage,message\none_asn,done,,\n"
 
@@ -152,5 +153,9 @@ def test_another_snakemake_falls_back():
     assert internals.is_module(other) is False
     assert internals.module_prefix(other) == ""
     assert internals.outputs_of_run(other) == (set(), set())
+    assert internals.targets_of(other) == []
+    internals.raise_unless_asked_for(other, "generate", [])
+    with pytest.raises(WorkflowError, match="a fault"):
+        internals.raise_unless_asked_for(other, "generate", ["a fault"])
     internals.lift_job_rate(other)
     internals.one_line_per_job()

@@ -118,6 +118,13 @@ def test_every_stage_of_the_table_is_a_program_and_cards_are_its_own():
     assert len({p.card for p in PARAMETERS}) == len(PARAMETERS)
 
 
+def test_the_cards_of_released_versions_keep_their_names():
+    """Others read them in flagged exposures."""
+    names = {"kernel_size": "BPXKERN", "edge_mode": "BPXEDGE", "dispersion_axis": "BPXAXIS",
+             "flagfrac_lower": "BPXFRLO", "flagfrac_upper": "BPXFRHI"}  # fmt: skip
+    assert names.items() <= {p.name: p.card for p in PARAMETERS}.items()
+
+
 # ---- paths ---------------------------------------------------------------------------------------
 
 
@@ -128,7 +135,7 @@ def test_paths_of_results():
     assert len(set(RESULTS.values())) == len(RESULTS)
 
 
-@pytest.mark.parametrize("prefix", ["", "sub/", "results/", "/data/a/"])
+@pytest.mark.parametrize("prefix", ["", "sub/", "results/", "/data/a/", "a/results/associations/"])
 def test_the_prefix_of_a_module_is_found_from_a_result(prefix):
     assert prefix_of(f"{prefix}results/members.csv", "members") == prefix
     assert prefix_of(f"{prefix}results/associations/x_asn.json", "associate") == prefix

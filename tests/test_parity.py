@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import SHAPES, flag, planes_of, program
+from conftest import SHAPES, call, flag, planes_of
 from models import ATTRIBUTES, write_model
 
 with warnings.catch_warnings():
@@ -180,7 +180,7 @@ def test_products_open_as_strict_models(tmp_path, detector):
 def test_skipped_products_open_as_strict_models(tmp_path):
     exposure = write_model(tmp_path / "e_rate.fits", "MIRIFULONG", 0)
     output = str(tmp_path / "out.fits")
-    program("skip", exposure, output)
+    call("skip", exposure, output)
     skipped, _ = reference(exposure)
     assert skipped.meta.cal_step.badpix_selfcal == "SKIPPED"
     check_same(skipped, output)

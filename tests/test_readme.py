@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import yaml
-from conftest import ROOT, write_association, write_exposure
+from conftest import ROOT, SHAPES, planes_of, write_association
+from download import download
 
 README = (ROOT / "README.md").read_text()
 
@@ -26,14 +27,14 @@ def test_commands_run(tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target, follow_symlinks=False)
     data = tmp_path / "data"
-    names = [f"jw01204021001_02101_0000{i}_nrs1_rate.fits" for i in (1, 2)]
+    names = [f"jw01204021001_02101_0000{i}_mirifulong" for i in (1, 2)]
     for i, name in enumerate(names):
-        write_exposure(data / name, seed=i)
-    members = list(zip(names, ("science", "background"), strict=True))
+        download(data / "mastDownload", name, planes=planes_of(SHAPES["MIRIFULONG"], i))
     asn = "jw01204-o021_20261001t120000_spec2_00001_asn.json"
-    write_association(data / asn, ("jw01204021001_02101_00001_nrs1", members))
+    pairs = [(f"{names[0]}_rate.fits", "science"), (f"{names[1]}_rate.fits", "background")]
+    write_association(data / asn, (names[0], pairs))
     block = re.search(r"^```yaml\n(.*?)^```", README, re.S | re.M)[1]
-    (data / "mine.yaml").write_text(block)
+    (data / "config.yaml").write_text(block)
 
     python = {".venv/bin/python": [], ".venv/bin/snakemake": ["-m", "snakemake"]}
     ran = 0
@@ -54,6 +55,7 @@ def test_commands_run(tmp_path):
     assert (tmp_path / "repository" / "results" / "associations" / asn).exists()
     assert (data / "results" / "summary.csv").exists()
     assert list(data.glob("results/figures/*/flags.png"))
+    assert (data / "results" / "report.html").exists()
 
 
 def test_rule_graph_is_the_workflows():

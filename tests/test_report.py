@@ -1,12 +1,11 @@
 """The report, in a real browser: it opens offline, what it says and shows is there."""
 
 import re
-import shutil
 
 import pytest
+from browser import MISSING, errors, open_browser
 from conftest import Workflow, wait_for, write_association, write_exposure
 
-MISSING = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 
@@ -22,35 +21,15 @@ def report(tmp_path_factory):
         workflow.path("asn/y_asn.json"), ("alone", [("e2_nrs1_rate.fits", "science")])
     )
     after = ("--report", "report.html", "--report-after-run")
-    workflow.run("--quiet", "all", *after, "--", "all", "figures")
+    workflow.run("--quiet", "all", *after, "--", "all", "report")
     return workflow.path("report.html")
 
 
 @pytest.fixture
-def browser(tmp_path):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
-                     "window-size=1500,1000",
-                     "host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip  # no network
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = wait_for(lambda: started(options, service), "browser", seconds=300)
-    yield driver
-    driver.quit()
-
-
-def started(options, service):
-    """Start the browser; nothing if it takes longer than its driver waits, as on a cold machine."""
-    from selenium import common, webdriver
-
-    try:
-        return webdriver.Chrome(options, service)
-    except common.SessionNotCreatedException as fault:
-        print(fault)
+def browser():
+    browser = open_browser()
+    yield browser
+    browser.quit()
 
 
 def text_of(browser, wanted):
@@ -77,16 +56,9 @@ def icons(browser, name):
     }
 
 
-def errors(browser):
-    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-
-
 def test_the_first_page(report, browser):
     browser.get(report.as_uri())
-    text = text_of(browser, "2 products: 1 complete in 1 stacks, 1 skipped")
-    assert text.index("Warnings") < text.index("no background or selfcal") < text.index("Products")
-    heading = browser.find_element("xpath", "//h1[text()='Warnings']")
-    assert 0 < heading.rect["y"] < 400  # to be seen without scrolling
+    text_of(browser, "Page holds the page of the run")
     graph = wait_for(lambda: browser.find_elements("tag name", "canvas"), "rule graph")[0]
     assert graph.size["height"] > 300
     assert errors(browser) == []
@@ -94,9 +66,9 @@ def test_the_first_page(report, browser):
 
 def test_every_figure_loads_and_its_caption_states_the_thresholds(report, browser):
     browser.get(report.as_uri())
-    click(browser, "Results")
+    click(browser, "Stacks")
     figures = wait_for(lambda: sorted(icons(browser, "eye")), "figures")
-    assert len(figures) == 8
+    assert len(figures) == 9
     widths = """return [...document.querySelectorAll("img[src^='data:image/png']")].map(
         image => image.naturalWidth)"""
     for name in figures:
@@ -107,8 +79,23 @@ def test_every_figure_loads_and_its_caption_states_the_thresholds(report, browse
         assert "flagfrac_upper 0.001" in text
         assert "kernel_size 15" in text
         click(browser, "Stacks")
-        wait_for(lambda: len(icons(browser, "eye")) == 8, "figures")
+        wait_for(lambda: len(icons(browser, "eye")) == 9, "figures")
     assert errors(browser) == []
+
+
+def test_the_page_of_the_run_is_in_it(report, browser):
+    browser.get(report.as_uri())
+    click(browser, "Page")
+    assert wait_for(lambda: sorted(icons(browser, "eye")), "page") == [
+        "all stacks, with their products"
+    ]
+
+
+def test_a_report_before_any_figure_exists(nods):
+    nods.run("--quiet", "all")
+    done = nods.run("--report", "report.html")
+    assert "Traceback" not in done.stdout
+    assert nods.path("report.html").stat().st_size > 10_000
 
 
 def test_nothing_is_fetched(report):

@@ -11,7 +11,7 @@ from stcal.outlier_detection.utils import medfilt
 
 from badpix_selfcal.doubts import at_edge, counts, line_like, run_lengths
 from badpix_selfcal.images import Header, add_cards, write_image
-from badpix_selfcal.running_median import batcher_network, running_median
+from badpix_selfcal.running_median import network, running_median
 from stages.median import dispersion_axis
 from stages.minimum import dominates, minimum, shares
 from stages.pedestal import UNILLUMINATED, disagreements, subtract_pedestal
@@ -26,7 +26,7 @@ ANY = st.floats(width=32, allow_nan=True, allow_infinity=True)
 VALUES = st.one_of(CRAMPED, ANY)
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)
 IMAGES = hnp.arrays(np.float32, SHAPES, elements=VALUES)
-KERNELS = st.sampled_from([1, 3, 5, 7, 15, 23, 25, 27, 51])
+KERNELS = st.sampled_from([1, 3, 5, 7, 9, 15, 23, 25, 31, 51])
 
 
 def reference_median(image, kernel_size, axis):
@@ -109,13 +109,18 @@ def test_median_refuses(kernel_size, axis):
         running_median(np.zeros((5, 5), np.float32), kernel_size, axis)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 15, 16, 25])
-def test_network_sorts(size, rng):
-    values = rng.integers(0, 9, (size, 500))
-    planes = list(values)
-    for a, b in batcher_network(size):
-        planes[a], planes[b] = np.minimum(planes[a], planes[b]), np.maximum(planes[a], planes[b])
-    assert np.array_equal(planes, np.sort(values, axis=0))
+@pytest.mark.parametrize(("k", "tile"), [(1, 1), (3, 2), (5, 2), (7, 4), (15, 8), (31, 16), (9, 9)])
+def test_network_finds_the_middle_of_each_window(k, tile, rng):
+    """And its neighbours in order of size, on ties, too."""
+    pixels = rng.integers(0, 9, (tile + k - 1, 300))
+    steps, results, n_planes = network(k, tile)
+    planes = [*pixels, *np.zeros((n_planes - len(pixels), 300), int)]
+    for function, a, b, out in steps:
+        planes[out] = function(planes[a], planes[b])
+    for i, result in enumerate(results):
+        ordered = np.sort(pixels[i : i + k], axis=0)
+        expected = ordered[k // 2 - 1 : k // 2 + 2] if k > 1 else ordered[[0, 0, 0]]
+        assert np.array_equal([planes[p] for p in result], expected)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +318,36 @@ def test_a_line_is_told_from_bad_pixels(axis, rng):
     assert line_like(bad, np.where(line, 0, difference), 4.0, 2)[0].size == 0
 
 
+@pytest.mark.parametrize(
+    ("rows", "n"), [((50, 52), 4), ((50, 53), 0), ((0, 2), 4), ((197, 199), 4)]
+)
+def test_a_line_may_bend_by_two_pixels_between_slices(rows, n):
+    """Flags of it in four strips: two of them at one wavelength, two at another."""
+    difference = np.zeros((200, 100), np.float32)
+    flagged = np.zeros(difference.shape, bool)
+    for i in range(4):
+        y, x = rows[i % 2], 8 + 16 * i
+        difference[y, x - 1 : x + 2] = 5
+        flagged[y, x] = True
+    assert line_like(flagged, difference, 4.0, 2)[0].size == n
+    assert line_like(flagged.T, difference.T, 4.0, 1)[0].size == n
+    if n:  # what is too low is no line
+        assert counts(2 * flagged.astype(np.uint8), difference, 4.0, 2, 1)[2] == n
+        assert counts(flagged.astype(np.uint8), difference, 4.0, 2, 1)[2] == 0
+    flagged[:, 56] = False  # three strips are no line
+    assert line_like(flagged, difference, 4.0, 2)[0].size == 0
+
+
+@pytest.mark.parametrize(("beside", "n"), [(2.1, 4), (2.0, 0)])
+def test_a_line_has_neighbours_above_half_the_threshold(beside, n):
+    difference = np.zeros((20, 100), np.float32)
+    flagged = np.zeros(difference.shape, bool)
+    flagged[5, 8:72:16] = True
+    difference[5, 7::16] = difference[5, 9::16] = beside
+    difference[flagged] = 5
+    assert line_like(flagged, difference, 4.0, 2)[0].size == n
+
+
 def test_infinities_are_flagged_silently(tmp_path):
     image = np.zeros((40, 40), np.float32)
     image[5, 5:30] = INF  # so that the median is infinite, too
@@ -329,6 +364,13 @@ def test_counts_without_a_dispersion_axis():
     flags = np.ones((5, 5), np.uint8)
     assert counts(flags, np.zeros((5, 5)), 1.0, None, 3) == (16, None, None)
     assert counts(flags, np.zeros((5, 5)), 1.0, 2, 3) == (10, 25, 0)
+
+
+def test_only_runs_of_three_or_more_are_counted():
+    flags = np.zeros((5, 20), np.uint8)
+    flags[0, :2] = flags[1, 4:7] = 1
+    flags[2, 3:7] = (1, 2, 1, 2)
+    assert counts(flags, np.zeros((5, 20)), 1.0, 1, 1) == (0, 7, 0)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """From association files to the members table and to stacks."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
-from conftest import ROOT, write_association
+from conftest import ROOT, call, write_association
 
 from badpix_selfcal.names import exposure_name, stack_name, workdir_path
 from badpix_selfcal.program import Fault
@@ -64,6 +65,7 @@ def test_paths_are_relative_below_the_working_directory_else_absolute(here, tmp_
     paths = [row[4] for row in member_rows(path)]
     assert paths == [f"{other}/{A}_rate.fits", f"rate/{B}.fits", "r/y.fits"]
     assert workdir_path(here) == str(here)
+    assert workdir_path("~/x") == os.path.expanduser("~/x")
     assert workdir_path(f"{here}-2/x") == f"{here}-2/x"
 
 
@@ -76,6 +78,15 @@ def test_paths_are_relative_below_the_working_directory_else_absolute(here, tmp_
         (f"{A}.fits", A),
         ("det_image_seq1_MIRIFULONG_12LONGexp1_rate.fits", "det_image_seq1_MIRIFULONG_12LONGexp1"),
         ("first_rate_rate.fits", "first_rate"),
+        (f"{A}_rateints.fits", A),
+        (f"{A}_assignwcs.fits", A),
+        (f"{A}_assignwcsstep.fits", A),
+        (f"{A}_badpix_selfcalstep.fits", A),
+        (f"{A}_badpixselfcal.fits", A),
+        (f"{A}_msa_flagging.fits", A),
+        (f"{A}_msaflagging.fits", A),
+        (f"{A}_cal.fits", f"{A}_cal"),
+        (f"{A}_rate_x.fits", f"{A}_rate_x"),
     ],
 )
 def test_exposure_names(path, name):
@@ -141,6 +152,18 @@ def test_associations_are_found_by_glob_path_or_list(here):
     assert faults == []
 
 
+def test_two_stars_are_folders_of_any_depth(here):
+    for name in ("1.json", "a/2.json", "a/b/3.json"):
+        write_association(name, ("p", members((A, "science"))))
+    assert list(find_associations("**/*.json")[0]) == ["1", "2", "3"]
+
+
+def test_what_plays_no_part_may_have_any_name(here):
+    name = f"{'long ' * 20}.fits"
+    path = write_association("x.json", ("p", [(f"{A}_rate.fits", "science"), (name, "imprint")]))
+    assert [row[3] for row in member_rows(path)] == ["science", "imprint"]
+
+
 def test_a_path_with_brackets_may_be_meant_literally(here):
     write_association("a[1].json", ("p", members((A, "science"))))
     assert find_associations("a[1].json") == ({"a[1]": "a[1].json"}, [])
@@ -178,6 +201,7 @@ def product(**changes):
         ({"products": [product(members=[])]}, "product p has no list of members"),
         ({"products": [product(members=["a.fits"])]}, "lacks a text"),
         ({"products": [product(members=[{"expname": "a.fits"}])]}, "lacks a text"),
+        ({"products": [product(members=[{"expname": "", "exptype": "science"}])]}, "lacks a text"),
         ({"products": [product(members=[{"expname": 1, "exptype": "science"}])]}, "lacks a text"),
         (
             {"products": [product(members=[{"expname": "a.fits", "exptype": "imprint"}])]},
@@ -252,6 +276,23 @@ def test_flagged_association_keeps_all_but_what_changes(here):
                 ],
             }
         ],
+    }
+
+
+def test_the_view_of_an_association_is_made_anew(here):
+    """Of a product that has gone, no link stays."""
+    two = [(name, members((name, "science"), (name, "selfcal"))) for name in (A, B)]
+    path = write_association("x_asn.json", *two)
+    names = ("associate", path, "results/associations/x_asn.json", "results/by_association/x_asn")
+    call(*names, "--stacks", stack_name([A]), stack_name([B]))
+    assert sorted(os.listdir("results/by_association/x_asn")) == [A, B]
+    call(*names[:1], write_association("x_asn.json", two[0]), *names[2:], "--stacks", "s-1")
+    assert os.listdir("results/by_association/x_asn") == [A]
+    links = {os.readlink(p) for p in (here / "results/by_association/x_asn" / A).iterdir()}
+    stack, flagged = "../../../stacks/s-1", "../../../flagged/s-1"
+    assert links == {
+        *(f"{stack}/{name}.fits" for name in ("minimum", "median", "flags")),
+        f"{flagged}/{A}_badpix_selfcal.fits",
     }
 
 

@@ -10,7 +10,7 @@ import fitsio
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import ROOT, planes_of, program, write_exposure
+from conftest import ROOT, call, planes_of, program, write_exposure
 
 from badpix_selfcal.images import Header, add_cards, write_image
 
@@ -36,10 +36,18 @@ def flags(tmp_path):
     return tmp_path / "flags.fits", flags > 0
 
 
-def write_back(exposure, flags, output="out_badpix_selfcal.fits", **kw):
+def write_back(exposure, flags, output="out_badpix_selfcal.fits"):
     output = flags.parent / output
-    done = program("write_back", exposure, flags, output, **kw)
-    return output if done.returncode == 0 else done
+    call("write_back", exposure, flags, output)
+    return output
+
+
+def failed(exposure, flags):
+    """Run write_back in vain."""
+    output = flags.parent / "out_badpix_selfcal.fits"
+    done = program("write_back", exposure, flags, output, check=False)
+    assert done.returncode == 1
+    return done
 
 
 def hdu_bytes(path):
@@ -88,7 +96,7 @@ def test_flagged_pixels_change_and_nothing_else(tmp_path, flags):
 def test_header_says_what_happened(tmp_path, flags):
     path, bad = flags
     planes = planes_of(SHAPE)
-    planes["DQ"][5, 7] = 1
+    planes["DQ"][5, 7], planes["DQ"][20, 30] = 1, 4  # the second is no DO_NOT_USE
     exposure = write_exposure(tmp_path / "x_rate.fits", planes=planes)
     header = fits.getheader(write_back(exposure, path))
     assert header["FILENAME"] == "out_badpix_selfcal.fits"
@@ -99,6 +107,7 @@ def test_header_says_what_happened(tmp_path, flags):
     assert (header["BPXNLO"], header["BPXNHI"]) == (3, 2)
     assert header["BPXNNEW"] == np.count_nonzero(bad & (planes["DQ"] & 1 == 0))
     assert "flagged" in str(header["HISTORY"])
+    assert "s" * 60 in str(header["HISTORY"])
 
 
 def test_flagging_again_replaces_the_cards(tmp_path, flags):
@@ -157,6 +166,7 @@ def test_missing_planes(tmp_path, flags):
     check_flagged(output, bad, {"SCI": sci, **zeros})
     with fits.open(output) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "SCI", "ERR", "DQ"]
+    assert {p.name for p in tmp_path.iterdir()} == {"x.fits", path.name, output.name}
 
 
 def test_scaled_planes_come_out_plain(tmp_path, flags):
@@ -176,18 +186,19 @@ def test_scaled_planes_come_out_plain(tmp_path, flags):
         assert hdus["SCI"].header["DISPAXIS"] == science["DISPAXIS"]
 
 
-def test_scaled_floats_come_out_plain(tmp_path, flags):
+@pytest.mark.parametrize(("scale", "zero"), [(0.1, 0.3), (0.1, 0.0), (1.0, 0.3)])
+def test_scaled_floats_come_out_plain(tmp_path, flags, scale, zero):
     """Of float32 with BSCALE the type does not tell that it is scaled."""
     path, bad = flags
     planes = planes_of(SHAPE)
     exposure = write_exposure(tmp_path / "x.fits", planes=planes)
     with fitsio.FITS(exposure, "rw") as file:
-        file["SCI"].write_key("BSCALE", 0.1)
-        file["SCI"].write_key("BZERO", 0.3)
+        file["SCI"].write_key("BSCALE", scale)
+        file["SCI"].write_key("BZERO", zero)
     with fits.open(exposure) as hdus:
         planes["SCI"] = hdus["SCI"].data.astype(np.float32)
     check_flagged(write_back(exposure, path), bad, planes)
-    program("pedestal", exposure, "--output", tmp_path / "p.fits")
+    call("pedestal", exposure, "--output", tmp_path / "p.fits")
     plane = fits.getdata(tmp_path / "p.fits", 1)
     assert np.array_equal(plane, planes["SCI"], equal_nan=True)
 
@@ -257,7 +268,7 @@ def test_names_that_confuse_cfitsio(tmp_path, flags):
 def test_skip_leaves_every_array(tmp_path):
     exposure = write_exposure(tmp_path / "x.fits", checksum=True)
     done = program("skip", exposure, tmp_path / "y.fits")
-    assert "warning" in done.stderr
+    assert "so nothing is flagged" in done.stdout
     assert hdu_bytes(exposure) == hdu_bytes(tmp_path / "y.fits")
     with fits.open(tmp_path / "y.fits", checksum=True) as hdus:
         assert hdus[0].header["S_BPXSLF"] == "SKIPPED"
@@ -307,6 +318,7 @@ def corrupted(path):
         ("3 dimensions", lambda p: write_exposure(p, planes={"SCI": np.ones((2, *SHAPE), "f4")})),
         ("not a readable FITS", lambda p: p.write_text("hello") and p),
         ("no DETECTOR", lambda p: write_exposure(p, primary={"DETECTOR": None})),
+        ("no DETECTOR", lambda p: write_exposure(p, primary={"DETECTOR": ""})),
     ],
 )  # fmt: skip
 def test_faulty_exposures(tmp_path, flags, fault, make):
@@ -321,8 +333,11 @@ def test_faulty_exposures(tmp_path, flags, fault, make):
     assert ";" in done.stderr
     assert "Traceback" in (tmp_path / "log").read_text()
     assert not [p for p in tmp_path.iterdir() if "pedestal" in p.name]
+    done = program("skip", exposure, tmp_path / "skipped.fits", check=False)
+    assert (done.returncode == 0) == (fault == "no DETECTOR")
+    assert fault == "no DETECTOR" or fault in done.stderr
     if fault != "no DETECTOR":
-        done = write_back(exposure, flags[0], check=False)
+        done = failed(exposure, flags[0])
         assert len(done.stderr.splitlines()) == 1
         assert "bad_rate.fits" in done.stderr
         assert not [p for p in tmp_path.iterdir() if "out" in p.name]
@@ -330,7 +345,7 @@ def test_faulty_exposures(tmp_path, flags, fault, make):
 
 def test_flags_of_another_shape(tmp_path, flags):
     exposure = write_exposure(tmp_path / "x.fits", planes=planes_of((48, 65)))
-    done = write_back(exposure, flags[0], check=False)
+    done = failed(exposure, flags[0])
     assert "(48, 65)" in done.stderr
     assert "(48, 64)" in done.stderr
 
@@ -346,9 +361,20 @@ def test_flags_of_another_detector(tmp_path, flags):
     exposure = write_exposure(tmp_path / "x.fits", primary={"DETECTOR": "NRS2"})
     with fits.open(flags[0], mode="update") as hdus:
         hdus[0].header["DETECTOR"] = "NRS1"
-    done = write_back(exposure, flags[0], check=False)
+    done = failed(exposure, flags[0])
     assert "of NRS2, but" in done.stderr
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_detector_may_be_named_in_either_case(tmp_path, flags):
+    paths = [write_exposure(tmp_path / f"{d}.fits", primary={"DETECTOR": d, "EXP_TYPE": e})
+             for d, e in (("nrs1", "NRS_IFU"), ("NRS1", "nrs_ifu"))]  # fmt: skip
+    call("pedestal", *paths, "--output", tmp_path / "p.fits")
+    header = fits.getheader(tmp_path / "p.fits", 1)
+    assert (header["DETECTOR"], header["EXP_TYPE"]) == ("NRS1", "NRS_IFU")
+    with fits.open(flags[0], mode="update") as hdus:
+        hdus[0].header["DETECTOR"] = "NRS1"
+    check_flagged(write_back(paths[0], flags[0]), flags[1], planes_of(SHAPE))
 
 
 @pytest.mark.parametrize("name", ["skip", "write_back", "pedestal"])

@@ -43,7 +43,7 @@ def line_like(flagged, difference, high, axis):
         The pixels flagged above the high threshold.
     difference : ndarray of float32, [ny, nx]
         Minimum less median.
-    high : float
+    high : float or ndarray of float32, [ny, nx]
         The high threshold, in the units of `difference`.
     axis : {1, 2}
         The dispersion axis as in DISPAXIS.
@@ -62,6 +62,8 @@ def line_like(flagged, difference, high, axis):
         by_wavelength[w, np.maximum(s - 1, 0)],
         by_wavelength[w, np.minimum(s + 1, n_s - 1)],
     )
+    high = np.broadcast_to(high, difference.shape)
+    high = (high if axis == 2 else high.T)[w, s]
     bright = np.minimum(left, right) > high / 2  # not where a neighbour is missing
     w, s = w[bright], s[bright]
     strips = np.zeros((n_w + 2 * LINE_REACH, n_s // STRIP + 1), bool)

@@ -7,8 +7,10 @@ What copies whole exposures needs no more than this: a write_back takes 27 ms of
 
 import contextlib
 import errno
+import itertools
 import math
 import os
+import re
 
 from badpix_selfcal.files import reading
 from badpix_selfcal.program import Fault
@@ -16,7 +18,21 @@ from badpix_selfcal.program import Fault
 CARD = 80
 BLOCK = 2880
 END = b"END".ljust(CARD)
+# What the FITS standard allows in a keyword (4.1.2.1), in a header (3.2), as a mandatory text and
+# number (4.2.1.1, 4.2.3, in the fixed format), as BITPIX (4.4.1.1).
+KEYWORD = re.compile(rb"[A-Z0-9_-]* *")
+TEXT = re.compile(rb"[ -~]*")
+WORD = re.compile(rb"= '([^']|'')*' *(/.*)?")
+TRUTH = re.compile(rb"= +[TF] *(/.*)?")
+SCALE = re.compile(rb"= *[-+]?[0-9]*\.?[0-9]*([ED][-+]?[0-9]+)? *(/.*)?")
+NUMBER = re.compile(rb"= (?=.{20}( *$| */)) *-?[0-9]+ *(/.*)?")
+BITPIX = (8, 16, 32, 64, -32, -64)
+EXTENSIONS = ("IMAGE", "TABLE", "BINTABLE", "A3DTABLE", "IUEIMAGE", "DUMP", "FOREIGN")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CHUNK = 1 << 18  # bytes copied at a time, which stay in the processor's cache
+COMMENTARY = ("", "COMMENT", "HISTORY")  # have no value, not even with a = (FITS standard, 4.4.2)
+INTEGER = re.compile(r"[+-]?\d+", re.A)
+REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EDed][+-]?\d+)?", re.A)
 
 
 class HDU:
@@ -81,17 +97,24 @@ def read_hdus(path):
                 raise Fault(f"{path}: compressed by gzip; decompress it (gunzip)")
             if not hdus and not start.startswith(b"SIMPLE  ="):
                 raise Fault(f"{path}: not a readable FITS file (no SIMPLE); fetch it again")
-            if hdus and not start.startswith(b"XTENSION"):
-                break  # what may follow the last HDU is no part of the data
+            if hdus and not start.startswith(b"XTENSION= "):
+                place = file.tell() - len(start)
+                if any(start.strip(b"\0 ") or chunk.strip(b"\0 ") for chunk in rest(file)):
+                    raise Fault(f"{path}: no FITS extension at byte {place}; fetch it again")
+                break
             file.seek(-len(start), os.SEEK_CUR)
-            cards = read_cards(file)
-            if cards is None:
-                raise Fault(f"{path}: truncated after {size} bytes; fetch or make the file again")
             try:
+                cards = read_cards(file)
+                if cards is None:
+                    raise Fault(
+                        f"{path}: truncated after {size} bytes; fetch or make the file again"
+                    )
+                refuse_forbidden(cards, first=not hdus)
                 hdu = HDU(cards, file.tell())
             except (KeyError, TypeError, ValueError) as error:
+                what = f"no {error.args[0]}" if isinstance(error, KeyError) else error
                 raise Fault(
-                    f"{path}: not a readable FITS file ({error}); fetch it again"
+                    f"{path}: not a readable FITS file (HDU {len(hdus)}: {what}); fetch it again"
                 ) from error
             if hdu.end > size:
                 raise Fault(f"{path}: truncated after {size} bytes; fetch or make the file again")
@@ -100,6 +123,63 @@ def read_hdus(path):
     if not hdus:
         raise Fault(f"{path}: not a readable FITS file (empty); fetch it again")
     return hdus
+
+
+def rest(file):
+    """Yield what is left of a file, an empty part at least."""
+    yield b""
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+def refuse_forbidden(cards, first):
+    """
+    Check a header by the FITS standard, 4.0, as far as a damaged one could be taken for another.
+
+    Parameters
+    ----------
+    cards : list of bytes
+    first : bool
+        Whether it is the primary one.
+
+    Raises
+    ------
+    ValueError
+        If it has what the standard forbids.
+    """
+    if not TEXT.fullmatch(b"".join(cards)):
+        raise ValueError("characters that are not printable ASCII")
+    for raw in cards:
+        if not KEYWORD.fullmatch(raw[:8]):
+            raise ValueError(f"the keyword {raw[:8].decode()!r}")
+        if raw.startswith(b"EXTNAME ") and not WORD.fullmatch(raw[8:]):
+            raise ValueError(f"EXTNAME is {raw[10:].decode().strip()}")
+        if raw.startswith((b"BSCALE ", b"BZERO ")) and not SCALE.fullmatch(raw[8:]):
+            raise ValueError(f"{raw[:6].decode().strip()} is {raw[10:].decode().strip()}")
+        if raw.startswith(b"EXTEND ") and not TRUTH.fullmatch(raw[8:]):
+            raise ValueError(f"EXTEND is {raw[10:].decode().strip()}")
+    if cards[:1] and not first and not WORD.fullmatch(cards[0][8:]):
+        raise ValueError(f"XTENSION is {cards[0][10:].decode().strip()}")
+    values, _ = parse(cards[:3])
+    n_axes = values.get("NAXIS")
+    n_axes = n_axes if type(n_axes) is int and 0 <= n_axes <= 999 else 0
+    numbers = ["BITPIX", "NAXIS", *(f"NAXIS{i}" for i in range(1, n_axes + 1))]
+    numbers += [] if first else ["PCOUNT", "GCOUNT"]
+    for raw, keyword in itertools.zip_longest(cards[1 : len(numbers) + 1], numbers, fillvalue=b""):
+        if raw[:8] != f"{keyword:8}".encode() or not NUMBER.fullmatch(raw[8:]):
+            raise ValueError(f"no {keyword} in its place")
+    if values["BITPIX"] not in BITPIX:
+        raise ValueError(f"BITPIX is {values['BITPIX']}")
+    if first and cards[0][8:30] != b"= " + b"T".rjust(20):
+        raise ValueError("SIMPLE is not T")
+    if first:
+        return
+    if values["XTENSION"] not in EXTENSIONS:
+        raise ValueError(f"XTENSION is {values['XTENSION']}")
+    values, _ = parse(cards[len(numbers) - 1 : len(numbers) + 1])
+    counts = values["PCOUNT"], values["GCOUNT"]
+    if cards[0].startswith(b"XTENSION= 'IMAGE ") and counts != (0, 1):
+        raise ValueError(f"PCOUNT, GCOUNT are {counts}")
 
 
 def find(hdus, name):
@@ -138,7 +218,10 @@ def read_cards(file):
     while len(block := file.read(BLOCK)) == BLOCK:
         new = [block[i : i + CARD] for i in range(0, BLOCK, CARD)]
         if END in new:
-            return cards + new[: new.index(END)]
+            place = new.index(END)
+            if b"".join(new[place + 1 :]).strip(b" "):
+                raise ValueError("text after END")
+            return cards + new[:place]
         cards += new
     return None
 
@@ -153,10 +236,10 @@ def read_primary(path):
         If there is no such file, or no such header.
     """
     with reading(path), open(path, "rb") as file:
-        cards = read_cards(file)
-        if cards is None:
-            raise Fault(f"{path}: the primary header has no END; fetch or make the file again")
         try:
+            cards = read_cards(file)
+            if cards is None:
+                raise Fault(f"{path}: the primary header has no END; fetch or make the file again")
             return HDU(cards, file.tell())
         except (KeyError, TypeError, ValueError) as error:
             raise Fault(f"{path}: not a readable FITS file ({error}); fetch it again") from error
@@ -174,22 +257,31 @@ def parse(cards):
 
     Notes
     -----
-    FITS standard 4.0, 4.1 and 4.2. Blanks at the end of a text are not part of it.
+    FITS standard 4.0, 4.1 and 4.2. Blanks at the end of a text are not part of it. What is
+    neither text, T, F nor a number of the standard is given as the text that stands there: a
+    complex number, NaN, ``- 3`` (astropy reads the first and the last). An & at the end of a text
+    which nothing continues is part of it, as the standard says (astropy drops it).
     """
     values, comments, last = {}, {}, None
+    continued = {}  # the parts of texts, joined at the end: of many, one by one takes very long
     for raw in cards:
         keyword = raw[:8].decode("ascii", "replace").rstrip().upper()
         if keyword == "CONTINUE" and last and isinstance(values[last], str):
             value, comment = parse_field(raw[8:])
-            if values[last].endswith("&") and isinstance(value, str):
-                joined = values[last][:-1] + value
-                values[last] = joined if joined.endswith("&") else joined.rstrip()
-                comments[last] = " ".join(filter(None, (comments[last], comment)))
+            texts, notes = continued.setdefault(last, ([values[last]], [comments[last]]))
+            if texts[-1].endswith("&") and isinstance(value, str):
+                texts[-1] = texts[-1][:-1]
+                texts.append(value)
+                notes.append(comment)
             continue
         last = None
-        if raw[8:9] == b"=" and keyword not in values:
+        if raw[8:10] == b"= " and keyword not in values and keyword not in COMMENTARY:
             values[keyword], comments[keyword] = parse_field(raw[9:])
             last = keyword
+    for keyword, (texts, notes) in continued.items():
+        text = "".join(texts)
+        values[keyword] = text if text.endswith("&") else text.rstrip()
+        comments[keyword] = " ".join(filter(None, notes))
     return values, comments
 
 
@@ -200,7 +292,7 @@ def parse_field(raw):
         # A quote in a text is doubled.
         parts = text.split("'", 1)[1].replace("''", "\0").split("'", 1)
         value, rest = parts[0].replace("\0", "'"), parts[1] if len(parts) > 1 else ""
-        return value.rstrip(), rest.partition("/")[2].strip()
+        return value.rstrip(), rest.replace("\0", "''").partition("/")[2].strip()
     field, _, comment = text.partition("/")
     return parse_number(field.strip()), comment.strip()
 
@@ -209,9 +301,10 @@ def parse_number(text):
     """Read what is no text: T or F, an integer, a real number; anything else as it stands."""
     if text in ("", "T", "F"):
         return {"": None, "T": True, "F": False}[text]
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text.replace("D", "E") if kind is float else text)
+    if INTEGER.fullmatch(text):
+        return int(text)
+    if REAL.fullmatch(text):
+        return float(text.upper().replace("D", "E"))
     return text
 
 
@@ -273,7 +366,7 @@ def opened_by_astropy(path):
         with fits.open(path) as hdus:
             yield hdus
     except Exception as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # where a copy goes
+        if getattr(error, "errno", None) in FULL:  # where a copy goes
             raise
         raise Fault(f"{path}: not readable ({error}); fetch or make the file again") from error
 

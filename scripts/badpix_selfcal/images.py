@@ -18,7 +18,12 @@ from badpix_selfcal.files import atomic_write, reading
 from badpix_selfcal.headers import BLOCK, find, opened_by_astropy, read_hdus
 from badpix_selfcal.program import Fault
 
-DTYPES = {8: "u1", 16: ">i2", -32: ">f4"}  # of BITPIX, in the stages' files and plain exposures
+DTYPES = {
+    8: "u1",
+    16: ">i2",
+    32: ">i4",
+    -32: ">f4",
+}  # of BITPIX, in the stages' files and plain exposures
 # How an image is stored, which is not handed on to the next stage.
 STORAGE = {
     *("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT"),
@@ -34,8 +39,8 @@ class Header(dict):
         self.comments = dict(comments)
 
     def add(self, keyword, value, comment):
-        """Add a card; NaN, which FITS cannot say, is left out."""
-        if value == value:
+        """Add a card; NaN and infinities, which FITS cannot say, are left out."""
+        if not isinstance(value, float) or math.isfinite(value):
             self[keyword] = value
             self.comments[keyword] = comment
 
@@ -73,7 +78,7 @@ def read_pixels(path, hdu):
     Returns
     -------
     image : ndarray, [ny, nx]
-        Of uint8, int16 or float32, in the processor's byte order.
+        Of uint8, int16, int32 or float32, in the processor's byte order.
     """
     dtype = np.dtype(DTYPES[hdu.values["BITPIX"]])
     with reading(path), open(path, "rb") as file:
@@ -118,10 +123,64 @@ def read_science(path):
     return (read_pixels(path, science) if plain else read_as_float32(path)), hdus
 
 
+def read_dq(path, hdus):
+    """
+    Read the DQ plane of an exposure.
+
+    Parameters
+    ----------
+    path : str
+    hdus : list of HDU
+        Its headers, of which SCI is one.
+
+    Returns
+    -------
+    dq : ndarray of uint32, [ny, nx]
+        Zeros where there is no DQ, as stdatamodels has it.
+
+    Raises
+    ------
+    Fault
+        If DQ has another shape than SCI.
+    """
+    hdu, shape = find(hdus, "DQ"), find(hdus, "SCI").shape
+    if hdu is None:
+        return np.zeros(shape, np.uint32)
+    if hdu.shape != shape:
+        raise Fault(f"{path}: DQ has shape {hdu.shape}, SCI {shape}; fetch or make the file again")
+    if hdu.is_plain(32, (1 << 31,)):  # stored as signed, less 2**31
+        return read_pixels(path, hdu).view(np.uint32) ^ np.uint32(1 << 31)
+    with opened_by_astropy(path) as opened:
+        return np.asarray(opened["DQ"].data).astype(np.uint32)
+
+
 def read_as_float32(path):
     """Read a scaled, compressed or otherwise typed SCI as stdatamodels does: by astropy."""
     with opened_by_astropy(path) as hdus:
         return np.asarray(hdus["SCI"].data, dtype=np.float32)
+
+
+def read_exposure(path, shape):
+    """
+    Read an exposure for a picture.
+
+    Parameters
+    ----------
+    path : str
+    shape : tuple of int
+        That of its stack, [ny, nx].
+
+    Returns
+    -------
+    image : ndarray of float32, [ny, nx]
+        SCI.
+    dq : ndarray of uint32, [ny, nx]
+        DQ, 0 where there is none.
+    """
+    image, hdus = read_science(path)
+    if image.shape != shape:
+        raise Fault(f"{path}: not of the stack's shape {shape}; give an exposure of the stack")
+    return image, read_dq(path, hdus)
 
 
 def read_image(path, extension=None):

@@ -18,7 +18,8 @@ def workdir_path(path):
 
 def workdir_patterns(patterns):
     """Return a config value, a pattern or a list of them, as a list of `workdir_path`."""
-    return [workdir_path(str(p)) for p in (patterns if isinstance(patterns, list) else [patterns])]
+    patterns = patterns if isinstance(patterns, list) else filter(None, [patterns])
+    return [workdir_path(str(pattern)) for pattern in patterns]
 
 
 @functools.cache

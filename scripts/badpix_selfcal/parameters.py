@@ -19,16 +19,26 @@ def fraction(text):
 
 
 def kernel(text):
-    """Read a kernel size: an odd number of pixels, 1 or more."""
+    """Read a kernel size: an odd number of pixels, 1 to 9999."""
     value = int(text)
-    if value < 1 or value % 2 == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not an odd number of pixels")
+    if not 1 <= value <= 9999 or value % 2 == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not an odd number of pixels, 1 to 9999")
+    return value
+
+
+def positive(text):
+    """Read a number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return value
 
 
 # allowed: a function that reads it from a text, or the tuple of choices; tuned: whether the table
-# of settings for the target tune has it.
-Parameter = namedtuple("Parameter", "name stage default allowed card comment tuned help")
+# of settings for the target tune has it; of: the threshold that it belongs to, None for both.
+Parameter = namedtuple(
+    "Parameter", "name stage default allowed card comment tuned help of", defaults=(None,)
+)
 
 PARAMETERS = (
     Parameter(
@@ -47,19 +57,37 @@ PARAMETERS = (
         help="1: along x, 2: along y, auto: by DISPAXIS, else EXP_TYPE",
     ),
     Parameter(
+        "threshold", "threshold", "fraction", ("fraction", "sigma"),
+        card="BPXTHRES", comment="threshold: a fraction of the pixels, or n sigma", tuned=True,
+        help="flag a fraction of the pixels, as the reference, or those beyond n times the noise",
+    ),
+    Parameter(
         "flagfrac_lower", "threshold", 0.001, fraction,
         card="BPXFRLO", comment="flagfrac_lower", tuned=True,
-        help="fraction of the valid pixels to flag at the low end",
+        help="fraction of the valid pixels to flag at the low end", of="fraction",
     ),
     Parameter(
         "flagfrac_upper", "threshold", 0.001, fraction,
         card="BPXFRHI", comment="flagfrac_upper", tuned=True,
-        help="fraction of the valid pixels to flag at the high end",
+        help="fraction of the valid pixels to flag at the high end", of="fraction",
+    ),
+    Parameter(
+        "nsigma_lower", "threshold", 7.0, positive,
+        card="BPXNSLO", comment="nsigma_lower", tuned=True,
+        help="with threshold sigma: flag what lies so many times the noise below the median",
+        of="sigma",
+    ),
+    Parameter(
+        "nsigma_upper", "threshold", 5.0, positive,
+        card="BPXNSHI", comment="nsigma_upper", tuned=True,
+        help="with threshold sigma: flag what lies so many times the noise above the median",
+        of="sigma",
     ),
 )  # fmt: skip
 
 # Column of a table of settings: card that has it in a stage's header.
 SETTING = {p.name: p.card for p in PARAMETERS if p.tuned}
+SIGMA = ("threshold", *(p.name for p in PARAMETERS if p.of == "sigma"))  # what sigma added to it
 
 
 def of_stage(stage):
@@ -79,9 +107,31 @@ def option_of(name):
     return f"--{name.replace('_', '-')}"
 
 
+def effective(values):
+    """
+    Return parameters as they take effect.
+
+    Parameters
+    ----------
+    values : dict
+        All parameters by name.
+
+    Returns
+    -------
+    values : dict
+        Without those that the chosen threshold does not ask for; with threshold sigma, windows
+        shrink whatever edge_mode says.
+    """
+    left_out = {p.name for p in PARAMETERS if p.of and p.of != values["threshold"]}
+    edge = {"edge_mode": "shrink"} if values["threshold"] == "sigma" else {}
+    return {name: value for name, value in {**values, **edge}.items() if name not in left_out}
+
+
 def words(stage, values):
     """Return the part of a stage's command line that sets its parameters; `values` by name."""
-    return " ".join(f"{option_of(p.name)} {values[p.name]}" for p in of_stage(stage))
+    return " ".join(
+        f"{option_of(p.name)} {values[p.name]}" for p in of_stage(stage) if p.name in values
+    )
 
 
 def cards(stage, arguments, **found):
@@ -99,6 +149,11 @@ def cards(stage, arguments, **found):
     Returns
     -------
     cards : list of (keyword, value, comment)
+        Of the parameters that take effect.
     """
     values = {**vars(arguments), **found}
-    return [(p.card, values[p.name], p.comment) for p in of_stage(stage)]
+    return [
+        (p.card, values[p.name], p.comment)
+        for p in of_stage(stage)
+        if not p.of or p.of == values["threshold"]
+    ]

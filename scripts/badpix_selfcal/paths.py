@@ -4,7 +4,9 @@ RESULTS = {
     "stack": "results/stacks/{stack}",
     "pedestal": "results/stacks/{stack}/pedestal.fits",
     "minimum": "results/stacks/{stack}/minimum.fits",
+    "unusable": "results/stacks/{stack}/unusable.fits",
     "median": "results/stacks/{stack}/median.fits",
+    "noise": "results/stacks/{stack}/noise.fits",
     "threshold": "results/stacks/{stack}/flags.fits",
     "write_back": "results/flagged/{stack}/{exposure}_badpix_selfcal.fits",
     "associate": "results/associations/{association}.json",
@@ -15,9 +17,17 @@ RESULTS = {
     "checksums": "results/checksums.csv",
     "provenance": "results/provenance.json",
     "figures": "results/figures/{stack}",
-    "overview": "results/report/overview.rst",
     "recall": "results/report/recall.csv",
+    "blink": "results/report/{stack}.html",
+    "thumbnail": "results/report/{stack}.png",
+    "report": "results/report.html",
     "tune": "results/tune/{stack}",
+    "mask": "results/mask",
+    "check": "results/check.csv",
+    "verify_stack": "results/verify/{stack}.csv",
+    "verify_tables": "results/verify/tables.csv",
+    "verify": "results/verify.csv",
+    "sums": "results/SHA256SUMS",
 }
 # The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
 SKIPPED = "skipped"

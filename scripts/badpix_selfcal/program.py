@@ -7,6 +7,8 @@ import sys
 
 from badpix_selfcal.version import VERSION
 
+DATA = (".fits", ".json", ".csv", ".yaml")  # what no log is called
+
 
 class Fault(Exception):  # noqa: N818
     """A fault in what the user gave, in a line for each: the file, the fault, the remedy."""
@@ -43,10 +45,10 @@ def run(module, words):
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
+        refuse_overwriting(arguments)
         if arguments.log:
             os.makedirs(os.path.dirname(arguments.log) or ".", exist_ok=True)
             log.file = open(arguments.log, "w", buffering=1)  # noqa: SIM115  until the end
-        refuse_overwriting(arguments)
         module.main(arguments)
     except Exception as error:
         if log.file or not isinstance(error, Fault):
@@ -60,12 +62,27 @@ def run(module, words):
 
 
 def refuse_overwriting(arguments):
-    """Raise a `Fault` if a program's output is one of its inputs."""
+    """Raise a `Fault` if a program's output or its log is one of its inputs, or data at all."""
     output = os.path.realpath(getattr(arguments, "output", os.devnull))
+    log_file = os.path.realpath(arguments.log or os.devnull)
     for name, value in vars(arguments).items():
         for path in value if isinstance(value, list) else [value]:
-            if name != "output" and isinstance(path, str) and os.path.realpath(path) == output:
+            if not isinstance(path, str) or name == "log":
+                continue
+            if name != "output" and os.path.realpath(path) == output:
                 raise Fault(f"{path}: input and output are one file; name another output")
+            if arguments.log and same_file(path, log_file):
+                raise Fault(f"{path}: the log is one of the other files; name another log")
+    if os.path.isfile(log_file) and log_file.endswith(DATA):
+        raise Fault(f"{arguments.log}: not a log, by its name; name another log")
+
+
+def same_file(path, other):
+    """Tell whether two paths are one file, by whatever links."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return os.path.realpath(path) == other
 
 
 def log(text):

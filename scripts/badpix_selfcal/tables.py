@@ -23,9 +23,10 @@ from badpix_selfcal.names import (
 )
 from badpix_selfcal.paths import SKIPPED
 from badpix_selfcal.program import Fault
+from badpix_selfcal.recorded import unchanged
 
 COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
-DIGEST_COLUMNS = ("path", "size", "sha256")
+DIGEST_COLUMNS = ("path", "size", "modified", "sha256")
 # The roles that enter the minimum, and those whose exposures are flagged.
 COMBINED = ("science", "background", "selfcal")
 FLAGGED = ("science", "background")
@@ -48,10 +49,10 @@ def read_planned(path):
 
 
 def digest_row(path):
-    """Return a file's path, size in bytes and SHA-256."""
-    with reading(path), open(path, "rb") as file:
+    """Return a file's path, size in bytes, modification time in ns and SHA-256."""
+    with reading(path), unchanged(path) as (size, modified), open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return path, os.path.getsize(path), digest
+    return path, size, modified, digest
 
 
 def find_associations(patterns):
@@ -75,8 +76,17 @@ def find_associations(patterns):
         literal = [pattern] if os.path.isfile(pattern) else []  # brackets in it mean themselves
         found = literal or sorted(glob.glob(pattern, recursive=True))
         if not found:
-            faults.append(f"{pattern}: no association file matches; set associations in the config")
+            faults.append(
+                f"{pattern}: no association file matches; set associations in the config, or make "
+                "some with the target generate"
+            )
         for path in found:
+            if not os.path.isfile(path):  # a FIFO would wait for ever
+                faults.append(f"{path}: no regular file; remove it or name others")
+                continue
+            if "{" in path or "}" in path:
+                faults.append(f"{path}: a brace, which names a wildcard; rename the folder or file")
+                continue
             other = paths.setdefault(association_name(path), path)
             if other != path:
                 faults.append(f"{path}: {other} has the same file name; rename one of them")
@@ -122,6 +132,9 @@ def product_faults(products):
         name = product.get("name") if isinstance(product, dict) else None
         if not isinstance(name, str) or not NAME.fullmatch(name):
             faults.append(f"product {i} has no name that can be a folder's; give it one")
+            continue
+        if len(name) > 255:
+            faults.append(f"product {name[:20]}... has a name of {len(name)} letters; shorten it")
             continue
         if name in names:
             faults.append(f"product {name} comes twice; rename one")
@@ -170,7 +183,7 @@ def is_member(member):
     )
 
 
-def member_rows(path, force_single=False):
+def member_rows(path, force_single=False, elsewhere=None):
     """
     Read the members of an association.
 
@@ -180,6 +193,8 @@ def member_rows(path, force_single=False):
         The association file.
     force_single : bool
         Calibrate a product from its science exposure alone rather than skip it.
+    elsewhere : callable, optional
+        Gives the path of a file that may not be where the association says (`Elsewhere`).
 
     Returns
     -------
@@ -198,9 +213,10 @@ def member_rows(path, force_single=False):
             (
                 exposure_name(m["expname"]),
                 m["exptype"].lower(),
-                member_path(folder, m["expname"]),
+                elsewhere(path) if elsewhere else path,
             )
             for m in product["members"]
+            for path in [member_path(folder, m["expname"])]
         ]
         combined = [exposure for exposure, exptype, _ in members if exptype in COMBINED]
         # Listed members count, as in the reference: science that lists itself as selfcal is two.
@@ -216,13 +232,13 @@ def member_path(folder, expname):
     return workdir_path(os.path.join(folder, expname))
 
 
-def read_members(patterns, force_single=False):
+def read_members(patterns, force_single=False, elsewhere=None):
     """
     Read the members of all associations.
 
     Parameters
     ----------
-    patterns, force_single
+    patterns, force_single, elsewhere
         As of `find_associations` and `member_rows`.
 
     Returns
@@ -238,7 +254,7 @@ def read_members(patterns, force_single=False):
     rows = []
     for path in paths.values():
         try:
-            rows += member_rows(path, force_single)
+            rows += member_rows(path, force_single, elsewhere)
         except Fault as fault:
             faults += str(fault).splitlines()
     return paths, rows, faults

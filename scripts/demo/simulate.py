@@ -48,7 +48,7 @@ def slice_position(detector):
     return position, height
 
 
-def scene(detector, source, offset):
+def scene(detector, source, offset, width=(0.25, 0.3)):
     """
     Paint what the sky and the telescope put on a detector.
 
@@ -59,6 +59,9 @@ def scene(detector, source, offset):
         Peak of the source's continuum at the blue end, in DN/s; 0 for a background exposure.
     offset : float
         Where the source lies in the slices, -1 to 1: the dither.
+    width : (float, float)
+        Of the source along the slices and over them, in half the length of a slice and half the
+        field.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def scene(detector, source, offset):
     rows = np.clip(np.arange(length)[:, None] + tilt, 0, length - 1)
     spectrum = (continuum + lines)[rows]
     profile = np.exp(
-        -0.5 * (((position - offset) / 0.25) ** 2 + ((height - offset / 2) / 0.3) ** 2)
+        -0.5 * (((position - offset) / width[0]) ** 2 + ((height - offset / 2) / width[1]) ** 2)
     )
     rate = source * spectrum * profile + thermal[:, None]
     return np.where(np.isnan(position), 0, rate).astype(np.float32)

@@ -37,7 +37,7 @@ def batch_script(script, folder):
 
 
 def environment(variables):
-    """Leave out what describes a Slurm job that Snakemake itself runs in; keep where Slurm is."""
+    """Leave out what describes a job that Snakemake itself may run in; keep where Slurm is."""
     return {
         key: value
         for key, value in variables.items()

@@ -1,5 +1,7 @@
 """Stage 3: the median of a stack's minimum along the dispersion axis, ignoring NaN."""
 
+import numpy as np
+
 from badpix_selfcal import parameters
 from badpix_selfcal.images import add_cards, read_image, write_image
 from badpix_selfcal.program import Fault, log, parser, warn
@@ -39,11 +41,37 @@ def dispersion_axis(header, wanted="auto"):
     return axis
 
 
+def usable_median(image, unusable, kernel_size, axis):
+    """
+    Take the running median of the pixels that are of use.
+
+    Parameters
+    ----------
+    image : ndarray of float32, [ny, nx]
+        Any units.
+    unusable : ndarray of bool, [ny, nx]
+        Pixels that take no part.
+    kernel_size, axis
+        As of `running_median`, whose windows shrink.
+
+    Returns
+    -------
+    filtered : ndarray of float32, [ny, nx]
+        NaN at the pixels of no use, so that no later stage judges them.
+    """
+    filtered = running_median(
+        np.where(unusable, np.float32(np.nan), image), kernel_size, axis, "shrink"
+    )
+    filtered[unusable] = np.nan
+    return filtered
+
+
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
     options.add_argument("minimum", help="minimum.fits")
     options.add_argument("output", help="median.fits")
+    options.add_argument("--unusable", metavar="FILE", help="unusable.fits, for edge_mode shrink")
     parameters.add_options(options, "median")
     return options
 
@@ -60,7 +88,13 @@ def main(arguments):
             f"median: warning: {arguments.minimum}: neither DISPAXIS nor EXP_TYPE tells the "
             "dispersion axis, so the kernel is two-dimensional; set dispersion_axis to 1 or 2"
         )
-    filtered = running_median(image, arguments.kernel_size, axis, arguments.edge_mode)
+    kernel_size = arguments.kernel_size
+    if arguments.edge_mode == "shrink" and arguments.unusable:
+        unusable, left_out = read_image(arguments.unusable)
+        filtered = usable_median(image, unusable > 0, kernel_size, axis)
+        header.add("BPXNOUT", left_out["BPXNOUT"], left_out.comments["BPXNOUT"])
+    else:
+        filtered = running_median(image, kernel_size, axis, arguments.edge_mode)
     add_cards(header, *parameters.cards("median", arguments, dispersion_axis=axis or 0))
     log(f"kernel {arguments.kernel_size} along axis {axis}, edge {arguments.edge_mode}")
     write_image(arguments.output, filtered, header)

@@ -101,6 +101,8 @@ def stack_header(header, planes, shares):
             header,
             (f"BPXE{i:04}", exposure, "exposure in the stack"),
             (f"BPXP{i:04}", cards.get("BPXPED", np.nan), with_unit(cards, "its residual pedestal")),
+            (f"BPXS{i:04}", cards.get("BPXSIZE", np.nan), "[byte] size of its file"),
+            (f"BPXT{i:04}", cards.get("BPXTIME", np.nan), "[ns] time of its file, since 1970"),
             (f"BPXF{i:04}", round(float(share), 5), "fraction of the minimum that it sets"),
         )
         if warnings:

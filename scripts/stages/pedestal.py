@@ -17,6 +17,7 @@ from badpix_selfcal.images import (
 )
 from badpix_selfcal.names import exposure_name
 from badpix_selfcal.program import Fault, log, parser, warn
+from badpix_selfcal.recorded import unchanged
 from badpix_selfcal.version import VERSION
 
 # Between the channels of MRS no light falls: [rows, columns], from jwst.badpix_selfcal.
@@ -139,7 +140,8 @@ def main(arguments):
         stack = stack_cards(arguments.stack, len(arguments.exposures))
         output.write(None, header=fits_header(stack))
         for path in arguments.exposures:
-            plane, hdus = read_science(path)
+            with unchanged(path) as (n_bytes, modified):
+                plane, hdus = read_science(path)
             header = exposure_header(path, hdus[0], find(hdus, "SCI"))
             faults, doubts = disagreements(header, plane.shape, seen)
             if faults:
@@ -155,7 +157,12 @@ def main(arguments):
                 warn(f"pedestal: warning: {path}: {doubt}")
             log(f"{path}: pedestal {level}")
             subtracted = with_unit(header, "residual pedestal that was subtracted")
-            add_cards(header, ("BPXPED", float(level), subtracted))
+            add_cards(
+                header,
+                ("BPXPED", float(level), subtracted),
+                ("BPXSIZE", n_bytes, "[byte] size of the file that was read"),
+                ("BPXTIME", modified, "[ns] its modification time, since 1970"),
+            )
             if doubts:
                 add_cards(header, ("BPXWARN", ", ".join(doubts), "warning"))
             append_image(output, plane, header, exposure_name(path))

@@ -11,8 +11,30 @@ from badpix_selfcal.headers import (
     refresh_checksums,
 )
 from badpix_selfcal.images import read_science
-from badpix_selfcal.program import parser, warn
+from badpix_selfcal.names import exposure_name
+from badpix_selfcal.program import log, parser
+from badpix_selfcal.recorded import unchanged
 from badpix_selfcal.version import VERSION
+
+
+def write_skipped(path, target, name, state):
+    """Copy an exposure, marked as skipped; `name` is its new one, `state` that of the file."""
+    _, hdus = read_science(path)  # finds the faults that the other stages would
+    size, modified = state
+    cards = calibrated_cards(
+        hdus[0].cards,
+        name,
+        "SKIPPED",
+        [
+            card("BPXVER", VERSION, "version of the badpix_selfcal workflow"),
+            card("BPXE0001", exposure_name(path), "the exposure"),
+            card("BPXS0001", size, "[byte] size of its file"),
+            card("BPXT0001", modified, "[ns] time of its file, since 1970"),
+            history(f"badpix_selfcal workflow {VERSION} skipped: no other exposure"),
+        ],
+    )
+    copy_with_header(path, hdus[0], target, cards)
+    refresh_checksums(target, hdus)
 
 
 def options():
@@ -25,20 +47,10 @@ def options():
 
 def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``, its arrays untouched."""
-    _, hdus = read_science(arguments.exposure)  # finds the faults that the other stages would
-    warn(
+    with atomic_write(arguments.output) as part, unchanged(arguments.exposure) as state:
+        write_skipped(arguments.exposure, part, os.path.basename(arguments.output), state)
+    # To the log: it may be so of every exposure, which is said once, at the end of the run.
+    log(
         f"skip: warning: {arguments.exposure}: no background or selfcal exposure beside it, so "
         "nothing is flagged; add some, or set force_single"
     )
-    cards = calibrated_cards(
-        hdus[0].cards,
-        os.path.basename(arguments.output),
-        "SKIPPED",
-        [
-            card("BPXVER", VERSION, "version of the badpix_selfcal workflow"),
-            history(f"badpix_selfcal workflow {VERSION} skipped: no other exposure"),
-        ],
-    )
-    with atomic_write(arguments.output) as part:
-        copy_with_header(arguments.exposure, hdus[0], part, cards)
-        refresh_checksums(part, hdus)

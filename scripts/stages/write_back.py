@@ -1,11 +1,13 @@
 """Stage 5: write a stack's flags into a copy of one of its exposures."""
 
 import contextlib
+import errno
 import mmap
 import os
 
 from badpix_selfcal.files import atomic_write, reading
 from badpix_selfcal.headers import (
+    FULL,
     calibrated_cards,
     card,
     copy_with_header,
@@ -15,7 +17,9 @@ from badpix_selfcal.headers import (
     refresh_checksums,
     split_cards,
 )
+from badpix_selfcal.names import exposure_name
 from badpix_selfcal.program import Fault, log, parser, warn
+from badpix_selfcal.recorded import recorded, unchanged
 from badpix_selfcal.version import VERSION
 
 DO_NOT_USE = 1
@@ -140,7 +144,14 @@ def write_plain(path, target):
             if name not in plain:
                 zeros = np.zeros(plain["SCI"].shape, dtype)
                 plain.insert(place + 1, fits.ImageHDU(zeros, name=name))
-        plain.writeto(target, output_verify="silentfix", overwrite=True)
+        try:
+            plain.writeto(target, output_verify="silentfix", overwrite=True)
+        except OSError as error:
+            # astropy says in words alone that the disk is full, and not whose.
+            if error.errno in FULL or "space" in str(error).lower():
+                reason = os.strerror(error.errno or errno.ENOSPC)
+                raise OSError(error.errno or errno.ENOSPC, reason, target) from error
+            raise
 
 
 @contextlib.contextmanager
@@ -198,8 +209,10 @@ def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``."""
     plane, flags = read_flags(arguments.flags)
     pixels = flagged_pixels(plane)
+    known = recorded(flags.values).get(exposure_name(arguments.exposure))
     with (
         atomic_write(arguments.output) as part,
+        unchanged(arguments.exposure, known),
         flaggable(arguments.exposure, flags.shape, f"{part}.part") as (
             source,
             hdus,

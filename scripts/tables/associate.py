@@ -2,16 +2,17 @@
 
 import json
 import os
-import shutil
 
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.names import exposure_name, workdir_path
 from badpix_selfcal.paths import SKIPPED, path_of, prefix_of
-from badpix_selfcal.program import parser
+from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import FLAGGED, read_association
 
+STAGES = ("minimum", "median", "threshold", "noise")  # whose files are linked; noise is not in all
 
-def flagged_association(association, stacks, folder, target, prefix="", roles=FLAGGED):
+
+def flagged_association(association, stacks, folder, target, prefix="", others=(), roles=FLAGGED):
     """
     Point an association to flagged exposures.
 
@@ -30,17 +31,22 @@ def flagged_association(association, stacks, folder, target, prefix="", roles=FL
     roles : sequence of str
         The exptypes whose flagged exposures were written.
 
+    others : list of str
+        The paths of members that play no part, which may lie elsewhere than the association says.
+
     Returns
     -------
     association : dict
         All as before, but: members of these roles are the flagged ones, selfcal members are gone,
         other members are found from `target`, and products name their ``stack``.
     """
+    found = {os.path.basename(path): path for path in others}
     products = []
     for product, stack in zip(association["products"], stacks, strict=True):
         members = []
         for member in product["members"]:
             path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
+            path = path if os.path.exists(path) else found.get(os.path.basename(path), path)
             if is_flagged(member, roles):
                 path = prefix + path_of("write_back", stack=stack, exposure=exposure_name(path))
             if member["exptype"].lower() != "selfcal":
@@ -58,13 +64,36 @@ def seen_from(folder, path):
     return os.path.relpath(real, os.path.realpath(folder))
 
 
-def view(product, stack, roles=FLAGGED):
-    """List the files that belong to a product: its stack's and its flagged exposures."""
-    files = []
-    if stack != SKIPPED:
-        files = [path_of(stage, stack=stack) for stage in ("minimum", "median", "threshold")]
+def view(product, stack, stages, roles=FLAGGED):
+    """List the files that belong to a product: its stack's of `stages`, its flagged exposures."""
+    files = [] if stack == SKIPPED else [path_of(stage, stack=stack) for stage in stages]
     names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m, roles)}
     return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
+
+
+def clear_view(folder):
+    """
+    Remove an earlier view: links, the folders of products that hold them, and nothing else.
+
+    Raises
+    ------
+    Fault
+        If there is anything else in it; nothing is removed then.
+    """
+    if os.path.islink(folder):
+        raise Fault(f"{folder}: a link; remove it, or name another folder for the view")
+    links, folders = [], []
+    for place, _, names in os.walk(folder, topdown=False):
+        folders.append(place)
+        for path in (os.path.join(place, name) for name in (*names, *os.listdir(place))):
+            if os.path.islink(path) or os.path.basename(path) == ".snakemake_timestamp":
+                links.append(path)
+            elif not os.path.isdir(path):
+                raise Fault(f"{path}: no link of a view; name another folder for the view")
+    for path in dict.fromkeys(links):
+        os.remove(path)
+    for place in folders:
+        os.rmdir(place)
 
 
 def is_flagged(member, roles):
@@ -81,6 +110,8 @@ def options():
     options.add_argument(
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
     )
+    options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
+    options.add_argument("--others", nargs="*", default=[], help="members that play no part")
     options.add_argument(
         "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures were written"
     )
@@ -92,11 +123,12 @@ def main(arguments):
     path, output, stacks = arguments.association, arguments.output, arguments.stacks
     association = read_association(path)
     prefix = prefix_of(output, "associate")
-    shutil.rmtree(arguments.view, ignore_errors=True)
+    clear_view(arguments.view)
     for product, stack in zip(association["products"], stacks, strict=True):
         folder = os.path.join(arguments.view, product["name"])
-        os.makedirs(folder)
-        for file in view(product, stack, arguments.saved):
+        os.makedirs(folder, exist_ok=True)
+        stages = STAGES if arguments.noise else STAGES[:3]
+        for file in view(product, stack, stages, arguments.saved):
             link = os.path.join(folder, os.path.basename(file))
             os.symlink(os.path.relpath(prefix + file, folder), link)
     flagged = flagged_association(
@@ -105,6 +137,7 @@ def main(arguments):
         os.path.dirname(path),
         os.path.dirname(output),
         prefix,
+        arguments.others,
         arguments.saved,
     )
     with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:

@@ -47,7 +47,10 @@ def options():
 def main(arguments):
     """Write ``provenance.json``."""
     with open(arguments.checksums, newline="") as file:
-        exposures = [{**row, "size": int(row["size"])} for row in csv.DictReader(file)]
+        exposures = [
+            {**row, "size": int(row["size"]), "modified": int(row["modified"])}
+            for row in csv.DictReader(file)
+        ]
     associations = [digest_row(path) for path in read_planned(arguments.planned)]
     record = {
         "workflow": {"version": VERSION, "git_commit": git_commit(os.path.dirname(__file__))},

@@ -12,7 +12,15 @@ from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import COMBINED, FLAGGED, SAVED, read_planned
 
-STAGES = ("minimum", "median", "threshold")
+# Bytes a pixel in the files of a stack: float32 and SOURCE in int16; uint8; float32 twice; uint8.
+BYTES = {"minimum": 6, "unusable": 1, "median": 4, "noise": 4, "threshold": 1}
+
+
+def stages_of(config):
+    """List the stages of a stack that leave a file, in their order."""
+    shrink = parameters.effective(config)["edge_mode"] == "shrink"
+    left_out = {"unusable": not shrink, "noise": config["threshold"] != "sigma"}
+    return [stage for stage in BYTES if not left_out.get(stage)]
 
 
 def first_stale_stage(stack, config):
@@ -26,14 +34,15 @@ def first_stale_stage(stack, config):
     config : dict
         The parameters of the run.
     """
-    for stage in STAGES:
+    used = parameters.effective(config)
+    for stage in stages_of(config):
         path = path_of(stage, stack=stack)
         if not os.path.exists(path):
             return stage
         cards = read_primary(path).values
         for p in parameters.of_stage(stage):
             # An axis that was found by itself is not known from the config.
-            if config[p.name] != "auto" and cards.get(p.card) != config[p.name]:
+            if used.get(p.name) != "auto" and cards.get(p.card) != used.get(p.name):
                 return stage
     return None
 
@@ -61,7 +70,8 @@ def pending(rows, config):
             stale.add(stack)
             if first == "minimum":
                 files[path_of("pedestal", stack=stack)] = "pedestal"
-            for stage in STAGES[STAGES.index(first) :]:
+            stages = stages_of(config)
+            for stage in stages[stages.index(first) :]:
                 files[path_of(stage, stack=stack)] = stage
     for association, _, exposure, exptype, _, stack in rows:
         if exptype in SAVED[config["save_flagged_bkg"]]:
@@ -114,9 +124,7 @@ def sizes(rows):
     for stack in stacks.keys() - {SKIPPED}:
         science = find(read_hdus(min(stacks[stack])), "SCI")
         n_pixels = math.prod(science.shape) if science else 0
-        # Bytes a pixel: float32 for each exposure; float32 and SOURCE in int16; float32; uint8.
-        bytes_of = {"pedestal": 4 * len(stacks[stack]), "minimum": 6, "median": 4, "threshold": 1}
-        for stage, n_bytes in bytes_of.items():
+        for stage, n_bytes in {"pedestal": 4 * len(stacks[stack]), **BYTES}.items():
             found[path_of(stage, stack=stack)] = n_bytes * n_pixels
     return found
 

@@ -6,14 +6,9 @@ from badpix_selfcal.flags import difference
 from badpix_selfcal.images import Header, add_cards, read_image, with_unit, write_image
 from badpix_selfcal.injection import STRENGTHS
 from badpix_selfcal.program import log, parser
+from badpix_selfcal.spread import scatter
 
 SHARE = 1e-4  # of the valid pixels, of each kind: a tenth of what is flagged by default
-
-
-def noise(image):
-    """Return the standard deviation of an image's middle: 1.4826 times the median deviation."""
-    valid = image[np.isfinite(image)]
-    return 1.4826 * float(np.median(np.abs(valid - np.median(valid)))) if valid.size else 0.0
 
 
 def injection(free, sigma, rng):
@@ -57,8 +52,9 @@ def main(arguments):
     minimum, _ = read_image(arguments.minimum)
     median, _ = read_image(arguments.median)
     flags, stack = read_image(arguments.flags)
-    sigma = noise(difference(minimum, median))
-    free = ~np.isnan(minimum) & (flags == 0)
+    found = difference(minimum, median)
+    sigma = scatter(found)
+    free = ~np.isnan(found) & (flags == 0)
     added = injection(free, sigma, np.random.default_rng([5, arguments.seed]))
     header = Header()
     unit = stack.get("BUNIT", "")

@@ -2,17 +2,18 @@
 
 import numpy as np
 
+from badpix_selfcal.deviants import seem_good, significance_of
 from badpix_selfcal.flags import HIGH, LOW, difference
 from badpix_selfcal.images import read_image
 from badpix_selfcal.injection import STRENGTHS
-from badpix_selfcal.parameters import SETTING
+from badpix_selfcal.parameters import PARAMETERS, SETTING
 from badpix_selfcal.program import parser
 from badpix_selfcal.tables import write_table
 
-COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others")
+COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false")
 
 
-def score(flags, excess, added, sigma):
+def score(flags, excess, added, sigma, significance):
     """
     Count found and other flags by strength.
 
@@ -26,27 +27,36 @@ def score(flags, excess, added, sigma):
         What was added to each exposure, in the units of `excess`.
     sigma : float
         The noise, in the same units.
+    significance : ndarray of float32, [ny, nx]
+        As of `significance_of`, of the exposures with `added`.
 
     Returns
     -------
     rows : list of tuple
         Kind, strength (of STRENGTHS, in units of the noise), pixels injected with it, those of
-        them that are flagged so, and other flagged pixels: bad ones that were there before, or
-        good ones. They count where their excess lies, up to the next strength.
+        them that are flagged so, other flagged pixels: bad ones that were there before, or
+        good ones, and how many of those seem good. They count where their excess lies, up to the
+        next strength.
     """
     rows = []
     for kind, value, sign in (("high", HIGH, 1), ("low", LOW, -1)):
         injected = np.round(sign * added / sigma).astype(int) if sigma else np.zeros(added.shape)
         flagged = flags == value
-        apparent = sign * excess[flagged & (added == 0)] / (sigma or 1)
+        other = flagged & (added == 0)
         # What seems weaker than the weakest is counted with it.
-        others, _ = np.histogram(
-            np.clip(apparent, STRENGTHS[0], np.finfo("f4").max), [*STRENGTHS, np.inf]
+        others, false = (
+            np.histogram(
+                np.clip(sign * excess[pixels] / (sigma or 1), STRENGTHS[0], np.finfo("f4").max),
+                [*STRENGTHS, np.inf],
+            )[0]
+            for pixels in (other, seem_good(other, significance, sign))
         )
-        for strength, n_others in zip(STRENGTHS, others, strict=True):
+        for strength, n_others, n_false in zip(STRENGTHS, others, false, strict=True):
             here = injected == strength
             n_found = np.count_nonzero(here & flagged)
-            rows.append((kind, strength, np.count_nonzero(here), n_found, int(n_others)))
+            rows.append(
+                (kind, strength, np.count_nonzero(here), n_found, int(n_others), int(n_false))
+            )
     return rows
 
 
@@ -65,10 +75,14 @@ def main(arguments):
     """Write ``score.csv``."""
     added, header = read_image(arguments.added)
     minimum, _ = read_image(arguments.minimum)
+    _, cards = read_image(arguments.medians[0])
+    significance = significance_of(minimum, cards["BPXAXIS"] or None)
     rows = []
     for median, flags in zip(arguments.medians, arguments.flags, strict=True):
         excess = difference(minimum, read_image(median)[0])
         found, cards = read_image(flags)
-        setting = [cards[card] for card in SETTING.values()]
-        rows += [(*setting, *row) for row in score(found, excess, added, header["BPXSIGMA"])]
+        # What plays no part in a setting has its default there.
+        setting = [cards.get(p.card, p.default) for p in PARAMETERS if p.tuned]
+        scores = score(found, excess, added, header["BPXSIGMA"], significance)
+        rows += [(*setting, *row) for row in scores]
     write_table(arguments.output, [COLUMNS, *rows])

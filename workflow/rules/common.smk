@@ -1,5 +1,6 @@
 import functools
 import gc
+import hashlib
 import json
 import os
 import sys
@@ -17,16 +18,23 @@ os.environ.update(
     )
 )
 
+if os.pathsep in SCRIPTS:
+    raise WorkflowError(
+        f"{SCRIPTS}: PATH cannot name a folder with {os.pathsep} in it; move the workflow"
+    )
+
 # Of the objects that Snakemake makes while it plans, few are ever garbage; to look for it takes a
 # fifth of the time to plan thousands of associations. Rule status.smk begins again.
 gc.disable()
 
-from badpix_selfcal import names, parameters, tables
+from badpix_selfcal import names, parameters, parent, tables
+from badpix_selfcal.exposures import Elsewhere
 from badpix_selfcal.paths import SKIPPED, path_of
-from selfcal_rules import checks, internals, planned, status
+from selfcal_rules import checks, inputs, internals, planned, status
 from selfcal_rules.fingerprint import fingerprint
 
 main_process = internals.is_main_process(workflow)
+os.environ[parent.RUN] = parent.this_process()
 internals.spare_planning(workflow)
 hand_over = functools.partial(planned.hand_over, write=main_process)
 
@@ -63,26 +71,46 @@ rows = (
     else planned.rows_of_job(config, internals.job_wildcards(sys.argv))
 )
 if rows is None:
+    exposure_patterns = names.workdir_patterns(config["exposures"])
+    elsewhere = Elsewhere(exposure_patterns)
     association_files, rows, faults = tables.read_members(
-        config["associations"], config["force_single"]
+        config["associations"],
+        config["force_single"],
+        elsewhere if exposure_patterns else None,
     )
+    faults += elsewhere.faults
 members = pd.DataFrame(rows, columns=tables.COLUMNS)
+made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
+
+left_out = {}
+if config["missing"] == "leave_out":
+    left_out = checks.missing_members(members, made)
+    members = members[~members["association"].isin(left_out)]
+    rows = [row for row in rows if row[0] not in left_out]
+    if left_out and not rows:
+        faults.append(
+            f"config: each of {len(left_out)} associations misses members; fetch them"
+        )
+
+made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
 # Jobs on a cluster parse again; they need not check again.
 if main_process:
-    made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
     members_schema = checks.read_schema(
         workflow.source_path("../schemas/members.schema.yaml")
     )
-    faults = [
-        *checks.config_faults(config, config_schema),
-        *faults,
-        *checks.member_faults(members, members_schema, made),
-    ]
+    faults += checks.member_faults(members, members_schema, made)
     for warning in checks.member_warnings(members):
         print(f"warning: {warning}", file=sys.stderr)
-if faults:
-    raise WorkflowError(*faults)
+    for line in status.left_out_lines(association_files, left_out):
+        print(line, file=sys.stderr)
+    if config_faults := checks.config_faults(config, config_schema):
+        raise WorkflowError(*config_faults, *checks.first_of(faults))
+
+# generate needs no association, and may be what mends them.
+internals.raise_unless_asked_for(workflow, "generate", checks.first_of(faults))
+for name in left_out:
+    del association_files[name]
 if main_process:
     planned.keep_rows(config, rows)
 
@@ -105,17 +133,36 @@ exposures_of_stack = stacked.groupby("stack")["path"].unique()
 stacks_of_association = (
     members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
 )
+others_of_association = (
+    members[~members["exptype"].isin(tables.COMBINED)]
+    .groupby("association")["path"]
+    .unique()
+)
 flagged_of_association = flagged.groupby("association")["flagged"].unique()
+flagged_files = flagged["flagged"].unique()
+flagged_of_stack = {
+    stack: rows.drop_duplicates("exposure")[["path", "exposure"]].values.tolist()
+    for stack, rows in flagged.groupby("stack")
+}
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
+# One exposure of each stack is shown before and after: the first science one by name.
+shown = (
+    flagged[(flagged["exptype"] == "science") & (flagged["stack"] != SKIPPED)]
+    .groupby("stack")
+    .first()
+)
 
 
 DEMO_MB = 60  # the largest exposure of the demo, before it is made
 
 
 wildcard_constraints:
-    association=r"[^/]+",
-    exposure=r"[^/]+",
-    stack=r"[^/]+-[0-9a-f]{12}",
+    **{p.name: r"[A-Za-z0-9][A-Za-z0-9.+-]*" for p in parameters.PARAMETERS},
+    # By what names are made of: what a target says reaches the shell.
+    association=checks.NAME,
+    exposure=checks.NAME,
+    stack=r"[A-Za-z0-9._+-]*-[0-9a-f]{12}",
+    injection=r"[0-9]+",
 
 
 # The user's own files: where a module has a prefix, it is not theirs.
@@ -123,24 +170,61 @@ PREFIX = internals.module_prefix(workflow)
 user_file = local if PREFIX else str
 
 
-def exposures(wildcards):
-    """Return the exposures of a stack."""
-    return [user_file(path) for path in exposures_of_stack[wildcards.stack]]
+def user_files(paths):
+    """Return files of the user's as inputs of a rule, less those that are dated in the future."""
+    return [user_file(path) for path in inputs.dated(paths)]
 
 
-def exposure(wildcards):
-    """Return the file of an exposure."""
-    return user_file(path_of_exposure[wildcards.exposure])
-
-
-def association_file(wildcards):
-    """Return the file of an association."""
+def exposure_paths(wildcards):
+    """Return the paths of a stack's exposures, or of one exposure, as its program reads them."""
     try:
-        return user_file(association_files[wildcards.association])
+        if "exposure" in wildcards.keys():
+            return [path_of_exposure[wildcards.exposure]]
+        return list(exposures_of_stack[wildcards.stack])
+    except KeyError as error:
+        raise WorkflowError(f"{error.args[0]}: in no association; correct the target")
+
+
+def exposures(wildcards):
+    """Return the exposures of a stack, or one exposure."""
+    return user_files(exposure_paths(wildcards))
+
+
+def exposure_states(wildcards):
+    """Return what tells whether exposures changed, whatever their dates."""
+    return inputs.states(exposure_paths(wildcards), made)
+
+
+def association_path(wildcards):
+    """Return the path of an association."""
+    try:
+        return association_files[wildcards.association]
     except KeyError:
         raise WorkflowError(
             f"{wildcards.association}.json: not among the associations; correct the target"
         )
+
+
+def shown_exposure(wildcards):
+    """Return the exposure that a stack's figures show."""
+    return user_file(shown.loc[wildcards.stack, "path"])
+
+
+def option_words(key):
+    """Return a list of the config as the words of a program's option, none if it is empty."""
+    value = config[key]
+    words = value if isinstance(value, list) else [value] if value else []
+    return [f"--{key.replace('_', '-')}", *words] if words else []
+
+
+def association_file(wildcards):
+    """Return the file of an association."""
+    return user_files([association_path(wildcards)])
+
+
+def association_content(wildcards):
+    """Return what tells whether an association changed, whatever its date."""
+    return inputs.content(association_path(wildcards))
 
 
 def stacks(wildcards):
@@ -151,6 +235,40 @@ def stacks(wildcards):
 def flagged_exposures(wildcards):
     """Return the flagged exposures of an association."""
     return list(flagged_of_association[wildcards.association])
+
+
+def others(wildcards):
+    """Return the members of an association that play no part, where they are."""
+    return list(others_of_association.get(wildcards.association, []))
+
+
+def verified(wildcards):
+    """Return the file that names a stack's exposures and its flagged ones."""
+    stack = wildcards.stack
+    if stack not in flagged_of_stack:
+        raise WorkflowError(f"{stack}: in no association; correct the target")
+    return hand_over(
+        stack, [list(exposures_of_stack.get(stack, [])), flagged_of_stack[stack]]
+    )
+
+
+def suggestions(wildcards):
+    """Return what the tuning has suggested so far: the page shows it, but does not ask for it."""
+    paths = [
+        f"{PREFIX}{path_of('tune', stack=stack)}/suggestion.txt"
+        for stack in exposures_of_stack.index
+    ]
+    return [open(path).read() for path in paths if os.path.exists(path)]
+
+
+def beside(stack):
+    """List the stages of a stack that are not in every run, each with what is made from it."""
+    pairs = []
+    if parameters.effective(config)["edge_mode"] == "shrink":
+        pairs.append((path_of("unusable", stack=stack), path_of("median", stack=stack)))
+    if config["threshold"] == "sigma":
+        pairs.append((path_of("noise", stack=stack), path_of("threshold", stack=stack)))
+    return pairs
 
 
 def deleted_results():
@@ -167,6 +285,7 @@ def deleted_results():
         for stack in exposures_of_stack.index
         for pair in (
             (path_of("minimum", stack=stack), path_of("median", stack=stack)),
+            *beside(stack),
             (path_of("median", stack=stack), path_of("threshold", stack=stack)),
         )
     ]
@@ -195,10 +314,19 @@ def code(program):
     return fingerprint(SCRIPTS, program)
 
 
+def folder_hash(folder):
+    """Return the content hash of the files of a folder of the scripts, for what is no program."""
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(f"{SCRIPTS}/{folder}")):
+        with open(f"{SCRIPTS}/{folder}/{name}", "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:12]
+
+
 @functools.cache
 def stack_sizes(stack):
     """Return the sizes in MB of a stack's exposures, known before anything has run."""
-    paths = exposures_of_stack[stack]
+    paths = exposures_of_stack.get(stack, [])
     return [os.path.getsize(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
 
 
@@ -209,7 +337,7 @@ def stack_sizes(stack):
 
 def stack_memory(wildcards, attempt):
     """Return the MB that a stage needs, whatever the number of exposures: a few planes of one."""
-    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack)))
+    return attempt * int(600 + 2 * max(stack_sizes(wildcards.stack), default=0))
 
 
 def stack_disk(wildcards):
@@ -229,13 +357,20 @@ def all_runtime(wildcards, attempt):
 
 
 def status_rows(started):
-    """Return the rows of status.csv for the associations that a run was to make."""
+    """Return the rows of status.csv of the associations of a run, and what else is to be said."""
     asked, unfinished = internals.outputs_of_run(workflow)
     rows = []
     for name in association_files:
         if path_of("associate", association=name) in asked:
-            steps = status.steps(
-                name, stacks_of_association[name], flagged_of_association[name]
-            )
-            rows.append((name, *status.status(steps, unfinished, started)))
-    return rows
+            stacks = stacks_of_association[name]
+            steps = status.steps(name, stacks, flagged_of_association[name])
+            rows.append((name, *status.status(steps, unfinished, started, stacks)))
+    ended = [row[0] for row in rows if row[1] in ("done", "skipped")]
+    lines = status.unflagged_lines(
+        [s for name in ended for s in stacks_of_association[name]]
+    )
+    if path_of("summary") in asked and os.path.exists(path_of("summary")):
+        lines += status.warning_lines(set(ended))
+    if len(rows) == len(association_files):
+        rows += [(name, "left out", "", reason) for name, reason in left_out.items()]
+    return rows, lines + status.place_lines(internals.targets_of(workflow))

@@ -4,14 +4,14 @@ import time
 
 run_started = time.time()
 
-if main_process and (said := status.unlock_dead_run(internals.lock_files())):
-    print(said, file=sys.stderr)
+if main_process:
+    internals.guard_locks()
 
 
 onstart:
     gc.set_threshold(100_000)
     gc.enable()
-    status.remember_run()
+    internals.guard_sigterm(workflow)
     internals.lift_job_rate(workflow)
     internals.one_line_per_job()
 
@@ -21,4 +21,7 @@ onsuccess:
 
 
 onerror:
+    unfinished = internals.outputs_of_run(workflow)[1]
+    status.write_partial("summary", f"{SCRIPTS}/selfcal", unfinished)
     status.report(status_rows, run_started)
+    status.write_partial("report", f"{SCRIPTS}/selfcal", unfinished)

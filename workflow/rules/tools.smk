@@ -1,10 +1,12 @@
-# What is asked for by name, and is not part of a run: snakemake plan, prune, prune_delete
+# What is asked for by name, and is not part of a run: snakemake plan, check, verify, mask, prune, prune_delete
 
 
 localrules:
     plan,
     prune,
     prune_delete,
+    verify,
+    check,
 
 
 rule plan:
@@ -17,7 +19,7 @@ rule plan:
         planned=hand_over("members", rows),
         config=json.dumps(config),
         prefix=PREFIX,
-        cores=workflow.cores,
+        cores=lambda wildcards: workflow.cores,
         disk_mb=internals.limit_of(workflow, "disk_mb") or 0,
     shell:
         "selfcal plan --log {log} --prefix '{params.prefix}' --cores {params.cores}"
@@ -49,3 +51,132 @@ use rule prune as prune_delete with:
         prefix=PREFIX,
         saved=saved_roles,
         delete="--delete",
+
+
+rule mask:
+    """A MASK reference file of each detector, from the flags of all its stacks."""
+    input:
+        collect(rules.minimum.output, stack=exposures_of_stack.index),
+        collect(rules.median.output, stack=exposures_of_stack.index),
+        collect(rules.threshold.output, stack=exposures_of_stack.index),
+        rules.members.output,
+    output:
+        directory(path_of("mask")),
+    log:
+        "logs/mask.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=all_runtime,
+    params:
+        code=code("tools/mask"),
+        folders=[".", *config["mask_folders"]],
+        share=config["mask_share"],
+        merge=config["mask_merge"],
+    shell:
+        "selfcal mask --log {log} --share {params.share} {output} {params.folders:q}"
+        " --merge {params.merge:q}"
+
+
+rule check:
+    """Say from the headers of the exposures whether a run would fail, before any work."""
+    log:
+        "logs/check.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        planned=hand_over("members", rows),
+        output=path_of("check"),
+    shell:
+        "selfcal check --log {log} {params.planned} {params.output}"
+
+
+# ---- verify: no results are inputs, as those that are stale are to be found, not made again ----
+
+kept_stages = ["minimum", "median", "threshold"]
+kept_stages += ["unusable"] * (used["edge_mode"] == "shrink") + ["noise"] * by_noise
+
+
+rule verify_stack:
+    """Make a stack again, and compare."""
+    output:
+        temp(path_of("verify_stack")),
+    log:
+        "logs/verify_stack/{stack}.log",
+    wildcard_constraints:
+        stack=rf"[A-Za-z0-9._+-]*-[0-9a-f]{{12}}|{SKIPPED}",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
+    params:
+        planned=verified,
+        asked=inputs.PLANNED,  # each time anew
+        parameters=" ".join(
+            parameters.words(stage, used) for stage in ("median", "threshold")
+        ),
+    shell:
+        "selfcal verify_stack --stack={wildcards.stack} {params.parameters} --log {log}"
+        " {params.planned} {output}"
+
+
+rule verify_tables:
+    """Make tables, associations and links again, and compare."""
+    output:
+        temp(path_of("verify_tables")),
+    log:
+        "logs/verify_tables.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        runtime=all_runtime,
+    params:
+        asked=inputs.PLANNED,
+        noise="--noise" if by_noise else "",
+        members=hand_over("members", rows),
+        exposures=hand_over("exposures", sorted(path_of_exposure.values())),
+        associations=lambda wildcards: hand_over(
+            "associations",
+            [
+                [
+                    path,
+                    name,
+                    list(stacks_of_association[name]),
+                    list(others_of_association.get(name, [])),
+                ]
+                for name, path in association_files.items()
+            ],
+        ),
+    shell:
+        "selfcal verify_tables --log {log} {params.noise} {params.members} {params.exposures}"
+        " {params.associations} {output}"
+
+
+rule verify:
+    """Prove that the results are what today's inputs make."""
+    input:
+        collect(path_of("verify_stack"), stack=flagged_of_stack),
+        rules.verify_tables.output,
+    log:
+        "logs/verify.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        planned=lambda wildcards: hand_over(
+            "results",
+            [
+                path_of(name, stack=stack)
+                for stack in exposures_of_stack.index
+                for name in kept_stages
+            ]
+            + list(flagged_files)
+            + [path_of("associate", association=name) for name in association_files]
+            + [
+                path_of(name)
+                for name in ("members", "summary", "checksums", "provenance")
+            ],
+        ),
+    shell:
+        "selfcal verify --log {log} {params.planned} {input}"

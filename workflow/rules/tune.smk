@@ -11,6 +11,7 @@ if tune_faults:
     raise WorkflowError(*tune_faults)
 # Settings that agree in what makes a median share it.
 of_median = [p.name for p in parameters.of_stage("median") if p.tuned]
+of_flags = len(settings.columns) - len(of_median)
 medians = Paramspace(settings[of_median].drop_duplicates())
 flags = Paramspace(settings)
 # In their place, wildcards: each job has those of its own setting.
@@ -31,11 +32,9 @@ rule inject:
         rules.median.output,
         rules.threshold.output,
     output:
-        f"{TUNED}/added.fits",
+        temp(f"{TUNED}/added.fits"),
     log:
         "logs/inject/{stack}/{injection}.log",
-    wildcard_constraints:
-        injection="[0-9]+",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -63,43 +62,68 @@ rule tune_pedestal:
         runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
+        exposures=exposure_paths,
+        states=exposure_states,
     shell:
         "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
-        " --output {output} {input.exposures:q}"
+        " --output {output} -- {params.exposures:q}"
 
 
 use rule minimum as tune_minimum with:
     input:
         rules.tune_pedestal.output,
     output:
-        f"{TUNED}/minimum.fits",
+        temp(f"{TUNED}/minimum.fits"),
     log:
         "logs/tune_minimum/{stack}/{injection}.log",
 
 
 use rule median as tune_median with:
     input:
-        rules.tune_minimum.output,
+        minimum=rules.tune_minimum.output,
+        unusable=branch(
+            evaluate("{edge_mode} == 'shrink'"),
+            then=rules.unusable.output[0],
+            otherwise=[],
+        ),
     output:
-        f"{TUNED}/{medians.wildcard_pattern}/median.fits",
+        temp(f"{TUNED}/{medians.wildcard_pattern}/median.fits"),
     log:
         f"logs/tune_median/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
     params:
         code=code("stages/median"),
         parameters=parameters.words("median", {**config, **setting}),
+        unusable=lambda wildcards, input: (
+            f"--unusable {input.unusable}" if input.unusable else ""
+        ),
 
 
-use rule threshold as tune_threshold with:
+use rule noise as tune_noise with:
     input:
         rules.tune_minimum.output,
         rules.tune_median.output,
     output:
-        f"{TUNED}/{flags.wildcard_pattern}/flags.fits",
+        temp(f"{TUNED}/{medians.wildcard_pattern}/noise.fits"),
+    log:
+        f"logs/tune_noise/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
+
+
+use rule threshold as tune_threshold with:
+    input:
+        images=[rules.tune_minimum.output[0], rules.tune_median.output[0]],
+        noise=branch(
+            evaluate("{threshold} == 'sigma'"),
+            then=rules.tune_noise.output[0],
+            otherwise=[],
+        ),
+    output:
+        temp(f"{TUNED}/{flags.wildcard_pattern}/flags.fits"),
     log:
         f"logs/tune_threshold/{{stack}}/{{injection}}/{flags.wildcard_pattern}.log",
     params:
         code=code("stages/threshold"),
         parameters=parameters.words("threshold", {**config, **setting}),
+        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
 
 
 rule score:
@@ -107,7 +131,7 @@ rule score:
         added=rules.inject.output,
         minimum=rules.tune_minimum.output,
         medians=[
-            f"{TUNED}/{pattern.rsplit('/', 2)[0]}/median.fits"
+            f"{TUNED}/{pattern.rsplit('/', of_flags)[0]}/median.fits"
             for pattern in flags.instance_patterns
         ],
         flags=[f"{TUNED}/{pattern}/flags.fits" for pattern in flags.instance_patterns],
@@ -147,6 +171,7 @@ rule draw_tune:
             )
         ],
         recall=f"{TUNE}/recall.csv",
+        suggestion=f"{TUNE}/suggestion.txt",
         settings=f"{TUNE}/settings.csv",
     log:
         "logs/draw_tune/{stack}.log",

@@ -10,6 +10,9 @@ import yaml
 from badpix_selfcal import parameters
 from badpix_selfcal.tables import COMBINED
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"  # of exposures and associations, as in tables.NAME
+FAULTS = ".snakemake/badpix_selfcal/faults.txt"
+
 
 def read_schema(path):
     """Read a JSON schema written in YAML."""
@@ -73,7 +76,8 @@ def read_settings(path, schema):
     Returns
     -------
     settings : DataFrame or None
-        With the columns of `parameters.SETTING`; none where there are faults.
+        With the columns of `parameters.SETTING`, of which the table may lack those of
+        `parameters.SIGMA`; none where there are faults.
     faults : list of str
     """
     try:
@@ -81,16 +85,20 @@ def read_settings(path, schema):
     except (OSError, ValueError) as error:
         return None, [f"{path}: not a readable table ({error}); correct tune in the config"]
     wanted_columns = list(parameters.SETTING)
-    if sorted(table.columns) != sorted(wanted_columns) or not len(table):
+    needed = set(wanted_columns) - set(parameters.SIGMA)
+    if not needed <= {*table.columns} <= {*wanted_columns} or not len(table):
         wanted_text = ", ".join(wanted_columns)
         return None, [f"{path}: a table of {wanted_text} is needed; correct the columns"]
-    table = table[wanted_columns].drop_duplicates()
-    faults = [
-        f"{path}: row {i}: {fault}"
-        for i, row in enumerate(table.to_dict("records"), start=1)
-        for fault in config_faults(row, schema)
-    ]
-    return (None, faults) if faults else (table, faults)
+    defaults = {name: schema["properties"][name]["default"] for name in wanted_columns}
+    rows, faults = [], []
+    for i, row in enumerate(table.to_dict("records"), start=1):
+        # What a row leaves empty has its default, as has what plays no part with its threshold.
+        row = defaults | {name: value for name, value in row.items() if value == value}
+        complete(row, {"properties": {name: schema["properties"][name] for name in row}})
+        found = config_faults(row, schema)
+        faults += [f"{path}: row {i}: {fault}" for fault in found]
+        rows.append(row if found else defaults | parameters.effective(row))
+    return (None, faults) if faults else (pd.DataFrame(rows).drop_duplicates(), faults)
 
 
 def wanted(rule):
@@ -98,18 +106,23 @@ def wanted(rule):
     if "enum" in rule:
         return "one of " + ", ".join(str(value) for value in rule["enum"])
     if "anyOf" in rule:
-        return "a path, a glob or a list of them"
+        what = "a header keyword" if "pattern" in rule["anyOf"][0] else "a path, a glob"
+        return f"{what} or a list of them"
     words = {
         "number": "a number",
         "integer": "a whole number",
         "boolean": "true or false",
         "string": "a path",
+        "array": "a list of paths",
     }
     text = words[rule["type"]]
     if "not" in rule:
         text = "an odd number"
     if "maximum" in rule:
         return f"{text} from {rule['minimum']} to {rule['maximum']}"
+    if "exclusiveMinimum" in rule:
+        most = f", at most {rule['maximum']}" if "maximum" in rule else ""
+        return f"{text} above {rule['exclusiveMinimum']}{most}"
     if "minimum" in rule:
         return f"{text}, {rule['minimum']} or more"
     return text
@@ -157,12 +170,27 @@ def member_faults(members, schema, made=()):
         paths = " and ".join(sorted(rows["path"]))
         faults.append(f"{paths}: two files of one exposure name, members of {where}; keep one")
     for path in files["path"]:
-        if path not in made and not os.path.isfile(path):
+        if "{" in path or "}" in path:
+            faults.append(f"{path}: a brace, which names a wildcard; rename the folder or file")
+        elif path not in made and not os.path.isfile(path):
             where = associations_of(combined[combined["path"] == path])
             faults.append(
-                f"{path}: no such file, a member of {where}; fetch it or correct the expname"
+                f"{path}: no such file, a member of {where}; fetch it, name its folder in "
+                "exposures, or set missing to leave_out"
             )
     return faults
+
+
+def missing_members(members, made=()):
+    """Return the first missing exposure of each association that misses one, as a line for it."""
+    combined = members[members["exptype"].isin(COMBINED)]
+    there = {path for path in combined["path"].unique() if path in made or os.path.isfile(path)}
+    gone = combined[~combined["path"].isin(there)].drop_duplicates("association")
+    remedy = "fetch it, or name its folder in exposures"
+    return {
+        association: f"{path}: no such file; {remedy}"
+        for association, path in zip(gone["association"], gone["path"], strict=True)
+    }
 
 
 def member_warnings(members):
@@ -174,6 +202,16 @@ def member_warnings(members):
             where = associations_of(members[members["exptype"] == exptype])
             warnings.append(f"{where}: exptype {exptype} plays no part; is {near[0]} meant?")
     return warnings
+
+
+def first_of(faults, most=50):
+    """Return the first of many faults and a line that counts the others; the log has them all."""
+    if len(faults) <= most:
+        return faults
+    os.makedirs(os.path.dirname(FAULTS), exist_ok=True)
+    with open(FAULTS, "w", encoding="utf-8") as file:
+        file.writelines(f"{fault}\n" for fault in faults)
+    return [*faults[:most], f"... and {len(faults) - most} more; all of them are in {FAULTS}"]
 
 
 def associations_of(members):

@@ -86,17 +86,20 @@ def read_module(path):
             names = [f"statement {i}"]
             always += names
         uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-        for name in names:
-            definitions[name] = dump(node), uses
+        for name in names:  # which may be defined twice
+            texts, others = definitions.get(name, ((), frozenset()))
+            definitions[name] = (*texts, dump(node)), others | uses
     return definitions, imported, tuple(always)
 
 
 def defined(node):
-    """List the names that a statement at a module's top defines."""
+    """List the names that a statement at a module's top defines; a change of an object has none."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else []
-    return [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+    parts = [n for target in targets for n in ast.walk(target)]
+    changed = any(isinstance(n, ast.Attribute | ast.Subscript) for n in parts)
+    return [] if changed else [n.id for n in parts if isinstance(n, ast.Name)]
 
 
 def dump(node):

@@ -4,13 +4,18 @@ Snakemake's private interfaces, all that are used, each with its reason.
 Another version may lack them: each then answers what is safe, and the run goes on.
 """
 
+import _thread
+import contextlib
 import itertools
 import re
+import signal
 import sys
 import time
 from pathlib import Path
 
-LOCKS = Path(".snakemake/locks")
+from snakemake.exceptions import WorkflowError
+
+from selfcal_rules import locks
 
 
 def is_main_process(workflow):
@@ -48,6 +53,32 @@ def module_prefix(workflow):
     """Return the folder below which a module's results go, from its `prefix:`; "" for none."""
     modifier = getattr(workflow, "modifier", None)
     return getattr(getattr(modifier, "path_modifier", None), "prefix", None) or ""
+
+
+def targets_of(workflow):
+    """Return what the user asked for by name; empty for the default target, or if it is unknown."""
+    return list(getattr(getattr(workflow, "dag_settings", None), "targets", None) or [])
+
+
+def raise_unless_asked_for(workflow, target, faults):
+    """
+    Raise faults before any work, but not where nothing except one target is asked for.
+
+    What is asked for is not known while the rules are read, so that the faults have to wait until
+    Snakemake begins to plan; where it does so otherwise, they do not wait.
+    """
+    if faults and not hasattr(workflow, "_prepare_dag"):
+        raise WorkflowError(*faults)
+    if faults:
+        prepare = workflow._prepare_dag
+
+        def checked(*words, **options):
+            # In a module the rule may have a prefix.
+            if {name.endswith(target) for name in targets_of(workflow)} != {True}:
+                raise WorkflowError(*faults)
+            return prepare(*words, **options)
+
+        workflow._prepare_dag = checked
 
 
 def lift_job_rate(workflow):
@@ -108,9 +139,49 @@ def outputs_of_run(workflow):
         return set(), set()
 
 
-def lock_files():
-    """List the lock files of this folder: a killed run leaves them."""
-    return list(LOCKS.glob("*.lock"))
+def guard_locks():
+    """
+    Make Snakemake's lock of a folder reliable, by locks of the system's.
+
+    Snakemake's own are files, which a killed run leaves behind; which two commands may write at
+    once; and all of which any run removes at its end, others' too. Dry runs take none, as before.
+    """
+    try:
+        from snakemake import persistence
+
+        base = getattr(persistence, "PersistenceBase", None) or persistence.Persistence
+        if getattr(base.lock, "guarded", False):  # by another module of the same workflow
+            return
+        base.lock = locks.guarded(base.lock)
+        base.cleanup_locks = lambda self: locks.unlock()
+        if hasattr(base, "_delete_locks"):
+            from snakemake.persistence.file import FilePersistence
+
+            FilePersistence._delete_locks = delete_own_locks
+    except (ImportError, AttributeError):
+        pass  # Snakemake's own, then; after a kill it asks for --unlock
+
+
+def guard_sigterm(workflow):
+    """
+    Let SIGTERM end a run whatever it is doing.
+
+    Snakemake's handler waits for a lock that the very thread may hold which it interrupts: the run
+    then hangs (9 of 96). In a thread of its own it waits for its turn.
+    """
+    handler = getattr(getattr(workflow, "scheduler", None), "exit_gracefully", None)
+    if handler is None or signal.getsignal(signal.SIGTERM) != handler:
+        return
+    with contextlib.suppress(ValueError):  # not the main thread
+        # Not threading.Thread, which takes locks to start.
+        signal.signal(signal.SIGTERM, lambda *_: _thread.start_new_thread(handler, ()))
+
+
+def delete_own_locks(persistence):
+    """Remove the lock files of this run, and no others."""
+    for path in persistence._lockfile.values():
+        Path(path).unlink(missing_ok=True)
+    persistence._lockfile.clear()
 
 
 def one_line_per_job():

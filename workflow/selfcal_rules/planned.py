@@ -1,4 +1,4 @@
-"""What the Snakefile hands to programs and jobs: tables as they were when the run was planned."""
+"""What the Snakefile hands to programs and to jobs: tables as the run was planned."""
 
 import contextlib
 import hashlib
@@ -107,7 +107,7 @@ def rows_of_job(config, wildcards):
     Returns
     -------
     rows : list of tuple, or None
-        None where the job may need all, or they were not kept: it then reads the associations.
+        None where the job may need all, or where they were not kept: it reads associations then.
     """
     wanted = set()
     for values in wildcards or [{}]:

@@ -1,19 +1,26 @@
-"""What became of each association in a run, and of the lock of a run that was killed."""
+"""What became of each association in a run."""
 
 import csv
-import json
 import os
-import socket
+import subprocess
 import sys
 from pathlib import Path
-
-import psutil
 
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 
-STAGES = ("pedestal", "minimum", "median", "threshold")  # of a stack, in their order
-RECORD = Path(".snakemake/badpix_selfcal_run.json")
+# Of a stack, in their order; unusable and noise are not in every run.
+STAGES = ("pedestal", "minimum", "unusable", "median", "noise", "threshold")
+STATUS = ("done", "skipped", "failed", "not reached", "left out")
+UNFLAGGED = "no background or selfcal exposure beside"
+# What the warnings of summary.csv are about: a part of their text, by what they are called.
+WARNINGS = {
+    "line-like flags": "maybe a spectral line",
+    "an exposure that sets most of a minimum": " of the minimum",
+    "unknown dispersion axis": "dispersion axis unknown",
+    "no valid pixel": "no valid pixel in the minimum",
+}
+PLACES = {"report": "results/report.html", "figures": "results/figures/", "tune": "results/tune/"}
 
 
 def steps(association, stacks, flagged):
@@ -46,7 +53,7 @@ def steps(association, stacks, flagged):
     yield "associate", output, f"logs/associate/{association}.log"
 
 
-def status(steps, unfinished, started):
+def status(steps, unfinished, started, stacks=()):
     """
     Tell what became of an association.
 
@@ -58,14 +65,19 @@ def status(steps, unfinished, started):
         Outputs that the run was to make and did not.
     started : float
         When the run began, in seconds since the epoch.
+    stacks : iterable of str
+        The stacks of its products.
 
     Returns
     -------
-    status : {"done", "failed", "not reached"}
+    status : {"done", "skipped", "failed", "not reached"}
+        Skipped is one of which nothing was flagged.
     stage, message : str
         Where it failed, and the last line of the log there.
     """
     waiting = [(stage, log) for stage, output, log in steps if output in unfinished]
+    if not waiting and set(stacks) == {SKIPPED}:
+        return "skipped", "", f"{UNFLAGGED} its science"
     if not waiting:
         return "done", "", ""
     for stage, log in waiting:
@@ -74,6 +86,71 @@ def status(steps, unfinished, started):
             lines = Path(log).read_text(errors="replace").splitlines() or ["no word; killed?"]
             return "failed", stage, lines[-1]
     return "not reached", "", ""
+
+
+def left_out_lines(paths, left_out, most=20):
+    """Return a line for each association that is left out, `most` at most."""
+    lines = [f"left out: {paths[name]}: {reason}" for name, reason in left_out.items()]
+    more = [f"... and {len(lines) - most} more are left out"] if len(lines) > most else []
+    return lines[:most] + more
+
+
+def unflagged_lines(stacks):
+    """Return a line if some products, of which the stacks are given, were skipped."""
+    n = list(stacks).count(SKIPPED)
+    text = f"{n} of {len(stacks)} products were not flagged: {UNFLAGGED} their science"
+    return [f"{text}; the target generate adds them"] if n else []
+
+
+def warning_lines(associations):
+    """Return a line that counts the warnings of the summary, for the associations of a run."""
+    path, counts = path_of("summary"), {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            if row["association"] in associations and row["status"] != "SKIPPED":
+                kinds = [kind for kind, mark in WARNINGS.items() if mark in row["warnings"]]
+                for kind in kinds or ["an exposure that sets most of a minimum"] * bool(
+                    row["warnings"]
+                ):
+                    counts[kind] = counts.get(kind, 0) + 1
+    texts = [f"{n} with {kind}" for kind, n in counts.items() if n]
+    return [f"products with warnings: {', '.join(texts)}; see {path}"] if texts else []
+
+
+def place_lines(targets):
+    """Say where the results of targets are that are no part of a run."""
+    return [
+        f"{name}: see {place}"
+        for name, place in PLACES.items()
+        if any(target.endswith(name) for target in targets)
+    ]
+
+
+def write_partial(name, launcher, unfinished):
+    """
+    Write a table or the page of a run that failed, of what there is: its rule did not come to that.
+
+    It is older than what a next run makes, and is made again then.
+
+    Parameters
+    ----------
+    name : {"summary", "report"}
+        The page says what status.csv says.
+    launcher : str
+        The program selfcal.
+    unfinished : set of str
+        Outputs that the run was to make and did not.
+    """
+    members, summary, page = (path_of(name) for name in ("members", "summary", "report"))
+    beside = ["--status", path_of("status"), "--provenance", path_of("provenance")]
+    words = {
+        "summary": ["--existing", members, path_of("checksums"), summary],
+        "report": [*beside, members, summary, page],
+    }
+    if path_of(name) in unfinished and os.path.exists(members):
+        command = [launcher, name, *words[name]]
+        done = subprocess.run(command, capture_output=True, text=True)
+        print(done.stderr, end="", file=sys.stderr)
 
 
 def report(find_rows, started):
@@ -85,14 +162,15 @@ def report(find_rows, started):
     Parameters
     ----------
     find_rows : callable
-        Gives the rows, each of association, status, stage, message, for the time `started`.
+        Gives for the time `started` the rows, each of association, status, stage, message, and
+        further lines for the user.
     started : float
         When the run began, in seconds since the epoch.
     """
     path = path_of("status")
     try:
-        rows = find_rows(started)
-        text = lines_of(rows, path)
+        rows, lines = find_rows(started)
+        text = "\n".join([*failure_lines(rows), *lines, *count_lines(rows, path)])
         if rows:
             with atomic_write(path) as part, open(part, "w", newline="") as file:
                 table = csv.writer(file, lineterminator="\n")
@@ -100,53 +178,21 @@ def report(find_rows, started):
                 table.writerows(rows)
     except Exception as error:
         text = f"status: warning: {error}"
-    print(text, file=sys.stderr)
+    if text:
+        print(text, file=sys.stderr)
 
 
-def lines_of(rows, path, most=20):
-    """Return the lines for the user: `most` of the failures at most, and the counts."""
-    if not rows:
-        return "no association was asked for"
+def failure_lines(rows, most=20):
+    """Return a line for each failure, `most` at most."""
     failed = [row for row in rows if row[1] == "failed"]
     lines = [f"{name} failed at {stage}: {message}" for name, _, stage, message in failed[:most]]
     if len(failed) > most:
         lines.append(f"... and {len(failed) - most} more")
+    return lines
+
+
+def count_lines(rows, path):
+    """Return a line that counts the associations by status, none if there is no association."""
     found = [row[1] for row in rows]
-    counts = [f"{found.count(s)} {s}" for s in ("done", "failed", "not reached") if s in found]
-    return "\n".join([*lines, f"associations: {', '.join(counts)}; see {path}"])
-
-
-def remember_run():
-    """Record which process runs the workflow in this folder, so that its death can be told."""
-    process = psutil.Process()
-    record = {"host": socket.gethostname(), "pid": process.pid, "born": process.create_time()}
-    RECORD.write_text(json.dumps(record))
-
-
-def unlock_dead_run(locks):
-    """
-    Remove snakemake's lock of this folder if the run that holds it was killed on this host.
-
-    Parameters
-    ----------
-    locks : list of Path
-        The files that are the lock.
-
-    Returns
-    -------
-    text : str
-        A line for the user, empty where there was nothing to do.
-    """
-    if not locks or not RECORD.exists():
-        return ""
-    record = json.loads(RECORD.read_text())
-    if record["host"] != socket.gethostname():
-        return ""
-    try:
-        if psutil.Process(record["pid"]).create_time() == record["born"]:
-            return ""  # it lives
-    except psutil.NoSuchProcess:
-        pass
-    for lock in locks:
-        lock.unlink()
-    return f"A run that was killed (process {record['pid']}) had left its lock; removed."
+    counts = [f"{found.count(status)} {status}" for status in STATUS if status in found]
+    return [f"associations: {', '.join(counts)}; see {path}"] if rows else []

@@ -1,0 +1,96 @@
+"""To make a result again, by the program that made it, and to compare the two to the bit."""
+
+import filecmp
+import os
+import subprocess
+import sys
+import tempfile
+
+from badpix_selfcal.headers import read_hdus
+from badpix_selfcal.program import Fault
+
+COLUMNS = ("file", "fault")
+DATED = (b"CHECKSUM", b"DATASUM ")  # whose comments tell when they were written
+LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "selfcal")
+
+
+def beside(path):
+    """Make a temporary folder of results: links and paths within are as in any other."""
+    folder = os.path.dirname(os.path.dirname(path))
+    return tempfile.TemporaryDirectory(prefix=".verify-", dir=folder)
+
+
+def run(name, *words):
+    """
+    Run a program of the workflow.
+
+    Raises
+    ------
+    Fault
+        With its own first line.
+    """
+    command = [sys.executable, "-Es", LAUNCHER, name, *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if ": error: " in line]
+        raise Fault((lines or [f"{name} ended with {done.returncode}"])[0])
+
+
+def difference(path, again):
+    """
+    Say in what a file differs from the same made again.
+
+    Returns
+    -------
+    fault : str
+        Empty if they are the same to the byte.
+    """
+    if not os.path.isfile(path):
+        return "is not there"
+    if filecmp.cmp(path, again, shallow=False):
+        return ""
+    if not path.endswith(".fits"):
+        return "is not what is made of today's inputs"
+    try:
+        hdus, wanted = read_hdus(path), read_hdus(again)
+    except Fault as fault:
+        return f"is damaged: {fault}"
+    if [hdu.name for hdu in hdus] != [hdu.name for hdu in wanted]:
+        return "has other HDUs than if made of today's inputs"
+    found, dated = [], False
+    with open(path, "rb") as one, open(again, "rb") as two:
+        for i, (hdu, other) in enumerate(zip(hdus, wanted, strict=True)):
+            name = hdu.name or f"HDU {i}"
+            cards, others = ([c for c in h.cards if not c.startswith(DATED)] for h in (hdu, other))
+            dated |= len(cards) < len(hdu.cards)
+            if cards != others or len(hdu.cards) != len(other.cards):
+                words = sorted({raw[:8].decode().strip() for raw in {*cards} ^ {*others}})
+                more = ", ..." if len(words) > 5 else ""
+                found.append(f"{name}: cards {', '.join(words[:5])}{more}")
+            one.seek(hdu.start)
+            two.seek(other.start)
+            if one.read(hdu.end - hdu.start) != two.read(other.end - other.start):
+                found.append(f"{name}: data")
+    if os.path.getsize(path) != os.path.getsize(again):
+        found.append("its length")
+    if not found and dated:
+        found = wrong_checksums(path, hdus)
+        if not found:
+            return ""
+    what = "; ".join(found) or "bytes outside of headers and data"
+    return f"is not what is made of today's exposures ({what})"
+
+
+def wrong_checksums(path, hdus):
+    """List the HDUs whose CHECKSUM, which holds for all of their bytes, is wrong."""
+    import fitsio
+
+    found = []
+    with fitsio.FITS(path) as file:
+        for i, hdu in enumerate(hdus):
+            if "CHECKSUM" in hdu.values:
+                try:
+                    file[i].verify_checksum()
+                except ValueError:
+                    found.append(f"{hdu.name or f'HDU {i}'}: checksum")
+    return found

@@ -1,0 +1,150 @@
+"""How many pixels deviate beyond what noise alone would give: how many bad ones to expect."""
+
+from statistics import NormalDist
+
+import numpy as np
+
+from badpix_selfcal.flags import difference
+from badpix_selfcal.noise import SIGMA, noise
+from badpix_selfcal.running_median import running_median
+
+CUT = 5.0  # times the noise
+STRIPS, SHARE = 4, 4  # a fraction's estimate is made of so many strips, every so manieth pixel
+
+
+def count_deviants(minimum, median, noise, n_exposures):
+    """
+    Count the pixels that deviate, less those that noise alone would have deviate.
+
+    Parameters
+    ----------
+    minimum, median, noise : ndarray of float32, [ny, nx]
+        In one unit; the noise is NaN where a pixel is not judged.
+    n_exposures : int
+        Of which the minimum is taken.
+
+    Returns
+    -------
+    low, high : float
+        Pixels more than CUT times the noise below and above the median beyond those expected.
+    """
+    n = np.count_nonzero(~np.isnan(noise))
+    found = difference(minimum, median)
+    with np.errstate(invalid="ignore", over="ignore"):
+        limit = np.float32(CUT) * noise
+        counts = np.count_nonzero(found < -limit), np.count_nonzero(found > limit)
+    return tuple(
+        max(0.0, count - n * chance)
+        for count, chance in zip(counts, chances(CUT, n_exposures), strict=True)
+    )
+
+
+def significance_of(image, axis, kernel_size=15):
+    """
+    Measure each pixel in units of its noise, whatever setting flags it.
+
+    Parameters
+    ----------
+    image : ndarray of float32, [ny, nx]
+        The minimum of a stack.
+    axis : {1, 2, None}
+        Its dispersion axis; without one, all pixels have one noise.
+    kernel_size : int
+        Of the median, whose windows shrink at the edges.
+
+    Returns
+    -------
+    significance : ndarray of float32, [ny, nx]
+        The difference from the median over its `noise`; NaN where a pixel is not judged.
+    """
+    median = running_median(image, kernel_size, axis, "shrink")
+    found = difference(image, median)
+    if axis:
+        return found / noise(image, median, kernel_size, axis)
+    middle = np.nanmedian(np.abs(found)) if not np.isnan(found).all() else 0
+    return found / np.float32(SIGMA * middle or np.nan)
+
+
+def seem_good(flagged, significance, sign):
+    """
+    Tell which flagged pixels deviate too little to be bad: an estimate of the false flags.
+
+    Parameters
+    ----------
+    flagged : ndarray of bool, [ny, nx]
+        Pixels flagged high or low.
+    significance : ndarray of float32, [ny, nx]
+        As of `significance_of`.
+    sign : {1, -1}
+        1 where flagged as high, -1 as low.
+
+    Returns
+    -------
+    seem_good : ndarray of bool, [ny, nx]
+        Flagged, and less than CUT times the noise away, or not judged. Of as many good pixels
+        as a detector has, hardly one deviates more by chance.
+    """
+    with np.errstate(invalid="ignore"):
+        return flagged & ~(sign * significance >= CUT)
+
+
+def estimate_deviants(minimum, median, kernel_size, axis, n_exposures):
+    """
+    Estimate the number of deviating pixels from strips of the image, where there is no noise yet.
+
+    Parameters
+    ----------
+    minimum, median, n_exposures
+        As of `count_deviants`; the median may have been taken with zeros beyond the edge.
+    kernel_size, axis
+        As of `noise`.
+
+    Returns
+    -------
+    low, high : float
+    """
+    across = axis - 1  # axis 1 is along x, the second of [y, x]
+    width = -(-minimum.shape[across] // (STRIPS * SHARE))
+    total = np.zeros(2)
+    for strip in range(0, minimum.shape[across], SHARE * width):
+        part = [slice(None), slice(None)]
+        part[across] = slice(strip, strip + width)
+        images = minimum[tuple(part)], median[tuple(part)]
+        level = noise(*images, kernel_size, axis)
+        total += count_deviants(*images, level, n_exposures)
+    sampled = sum(
+        min(width, minimum.shape[across] - s)
+        for s in range(0, minimum.shape[across], SHARE * width)
+    )
+    return tuple(total * minimum.shape[across] / sampled)
+
+
+def chances(cut, n):
+    """
+    Return how often the minimum of noise alone deviates from its median.
+
+    Parameters
+    ----------
+    cut : float
+        In units of its scatter: 1.4826 times its median absolute deviation.
+    n : int
+        Number of normal variables of which the minimum is taken.
+
+    Returns
+    -------
+    below, above : float
+        Probabilities.
+    """
+    normal = NormalDist()
+
+    def share_above(x):
+        return normal.cdf(-x) ** n
+
+    middle = -normal.inv_cdf(0.5 ** (1 / n))
+    near, far = 0.0, 1.0  # the median absolute deviation lies between, as for n = 1 it is 0.67
+    for _ in range(40):
+        half = (near + far) / 2
+        inside = share_above(middle - half) - share_above(middle + half)
+        near, far = (half, far) if inside < 0.5 else (near, half)
+    reach = cut * SIGMA * half
+    return 1 - share_above(middle - reach), share_above(middle + reach)

@@ -1,0 +1,91 @@
+"""Where exposures are: in folder trees, as downloads come, or where a glob says."""
+
+import functools
+import glob
+import os
+
+from badpix_selfcal.names import workdir_path
+
+
+def find_exposures(patterns):
+    """
+    List the exposures that the config names.
+
+    Parameters
+    ----------
+    patterns : list of str
+        Folders, which are searched through for ``*_rate.fits``, files and globs.
+
+    Returns
+    -------
+    paths : list of str
+        Sorted; a file that is reached by several links is listed once.
+    notes : list of str
+        Patterns that match nothing, or directories.
+    """
+    found, notes = {}, []
+    for pattern in map(os.path.expanduser, patterns):
+        if os.path.isdir(pattern):
+            paths = rate_files(pattern)
+        elif os.path.isfile(pattern):  # brackets in it mean themselves
+            paths = [pattern]
+        else:
+            matches = filter(os.path.isfile, glob.glob(pattern, recursive=True))
+            paths = [path for path in matches if ".fits" in os.path.basename(path)]
+        if not paths and not os.path.isdir(pattern) and glob.glob(pattern):
+            notes.append(
+                f"{pattern}: matches no FITS file, but directories or others; name the folder that "
+                "is to be searched, or end the glob in /*_rate.fits"
+            )
+        elif not paths:
+            notes.append(f"{pattern}: no exposure (*_rate.fits) found; correct exposures")
+        for path in sorted(paths):
+            found.setdefault(os.path.realpath(path), workdir_path(path))
+    return sorted(found.values()), notes
+
+
+def rate_files(folder):
+    """Find the rate files in a folder tree, links to folders included, hidden folders not."""
+    found, seen = [], set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
+        if real not in seen:
+            found += [os.path.join(root, name) for name in files if name.endswith("_rate.fits")]
+        seen.add(real)
+    return found
+
+
+class Elsewhere:
+    """
+    Find files that are not where an association says, among the exposures of the config.
+
+    Parameters
+    ----------
+    patterns : list of str
+        As of `find_exposures`; the folders are searched when the first file is missing.
+    """
+
+    def __init__(self, patterns):
+        self.patterns = patterns
+        self.known = {}  # what was asked for already, as most files are asked for many times
+        self.faults = []
+
+    @functools.cached_property
+    def paths(self):
+        """The paths of all exposures, by file name."""
+        paths = {}
+        for path in find_exposures(self.patterns)[0]:
+            paths.setdefault(os.path.basename(path), []).append(path)
+        return paths
+
+    def __call__(self, path):
+        """Return where a file is; the path as it is if it is there, or nowhere."""
+        if path not in self.known:
+            found = [] if os.path.exists(path) else self.paths.get(os.path.basename(path), [])
+            if len(found) > 1:
+                self.faults.append(
+                    f"{path}: not there, and {' and '.join(found)} are of its name; keep one"
+                )
+            self.known[path] = found[0] if found else path
+        return self.known[path]

@@ -1,0 +1,38 @@
+"""Wavelengths of pixels, where an exposure has a WCS (assign_wcs was run)."""
+
+import numpy as np
+
+from badpix_selfcal.headers import read_primary
+from badpix_selfcal.program import log
+
+
+def wavelengths_at(path, y, x):
+    """
+    Find the wavelengths of pixels.
+
+    Parameters
+    ----------
+    path : str
+        An exposure.
+    y, x : ndarray of int, [n]
+        Pixels, counted from 0.
+
+    Returns
+    -------
+    wavelengths : ndarray of float32, [n]
+        In micron; NaN between slices, and everywhere if the exposure has no WCS.
+    """
+    nothing = np.full(len(x), np.nan, np.float32)
+    if read_primary(path).values.get("S_WCS") != "COMPLETE" or not len(x):
+        return nothing
+    from stdatamodels.jwst import datamodels  # slow to import
+
+    try:
+        with datamodels.open(path) as model:
+            wcs = model.meta.wcs
+            world = wcs(np.asarray(x, float), np.asarray(y, float))
+            unit = wcs.output_frame.unit[2]
+            return np.asarray(world[2] * unit.to("um"), np.float32)
+    except Exception as error:  # of a WCS that this environment cannot read
+        log(f"{path}: no wavelengths ({type(error).__name__}: {error})")
+        return nothing

@@ -1,0 +1,100 @@
+"""Make the tables, associations and links again, and list what differs from the results."""
+
+import csv
+import json
+import os
+
+from badpix_selfcal.again import COLUMNS, beside, difference, run
+from badpix_selfcal.paths import path_of
+from badpix_selfcal.program import Fault, parser
+from badpix_selfcal.tables import digest_row, read_planned, write_table
+
+
+def links(folder):
+    """Return what each link below a folder points to; None for what is no link."""
+    return {
+        os.path.relpath(os.path.join(place, name), folder): (
+            os.readlink(os.path.join(place, name))
+            if os.path.islink(os.path.join(place, name))
+            else None
+        )
+        for place, folders, names in os.walk(folder)
+        for name in (*folders, *names)
+        if name != ".snakemake_timestamp"
+    }
+
+
+def tables(members, exposures, folder):
+    """Yield the faults of members.csv, checksums.csv and summary.csv, from files made again."""
+    for name, words in (
+        ("members", [members]),
+        ("checksums", [exposures]),
+        ("summary", [path_of("members"), path_of("checksums")]),
+    ):
+        again = os.path.join(folder, os.path.basename(path_of(name)))
+        try:
+            run(name, *words, again)
+            fault = difference(path_of(name), again)
+        except Fault as error:
+            fault = str(error)
+        if fault:
+            yield path_of(name), fault
+
+
+def provenance(associations):
+    """Yield the faults of provenance.json: other associations or exposures than today's."""
+    path = path_of("provenance")
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        with open(path_of("checksums"), newline="") as file:
+            exposures = [(row["path"], row["sha256"]) for row in csv.DictReader(file)]
+        today = [(row[0], row[-1]) for row in map(digest_row, associations)]
+        for key, wanted in (("associations", today), ("exposures", exposures)):
+            if [(row["path"], row["sha256"]) for row in record[key]] != wanted:
+                yield path, f"names other {key} than today's"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield path, f"is damaged: {type(error).__name__} {error}"
+
+
+def associations(table, noise, folder):
+    """Yield the faults of flagged associations and of their views; `noise`: stacks have one."""
+    for path, name, stacks, others in table:
+        result, view = (path_of(rule, association=name) for rule in ("associate", "view"))
+        again, links_again = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
+        try:
+            words = ["--noise"] * noise + ["--stacks", *stacks, "--others", *others]
+            run("associate", *words, "--", path, again, links_again)
+        except Fault as error:
+            yield result, str(error)
+            continue
+        if fault := difference(result, again):
+            yield result, fault
+        if links(view) != links(links_again):
+            yield view, "does not link to what belongs to today's products"
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("members", help="the members as the run was planned, JSON")
+    options.add_argument("exposures", help="the exposures, JSON")
+    options.add_argument(
+        "associations", help="path, name, stacks and other members of each association, JSON"
+    )
+    options.add_argument("output", help="table of faults")
+    options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
+    return options
+
+
+def main(arguments):
+    """Write the table of faults, empty but for its header if there are none."""
+    table = read_planned(arguments.associations)
+    with beside(arguments.output) as folder:
+        rows = [
+            COLUMNS,
+            *tables(arguments.members, arguments.exposures, folder),
+            *provenance(sorted(row[0] for row in table)),
+            *associations(table, arguments.noise, folder),
+        ]
+    write_table(arguments.output, rows)

@@ -1,0 +1,54 @@
+"""A real browser for tests: Chromium without a network."""
+
+import json
+import shutil
+
+from conftest import wait_for
+
+MISSING = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
+PHONE = (390, 844)
+
+
+def open_browser(width=1500, height=1000):
+    """Start a browser whose page is so large in pixels; at a phone's width, with touch."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
+                     f"window-size={width},{height}",
+                     "host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip  # no network
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    browser = wait_for(lambda: started(options, service), "browser", seconds=300)
+    # By the protocol, as a window has a least width, and a frame.
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    return browser
+
+
+def started(options, service):
+    """Start the browser; nothing if it takes longer than its driver waits, as on a cold machine."""
+    from selenium import common, webdriver
+
+    try:
+        return webdriver.Chrome(options, service)
+    except common.SessionNotCreatedException as fault:
+        print(fault)
+
+
+def errors(browser):
+    """List the errors in the browser's console."""
+    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def requests(browser):
+    """List what pages asked for, other than files and data within them."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    return [url for url in urls if not url.startswith(("file:", "data:", "blob:"))]

@@ -1,0 +1,218 @@
+"""The target verify: green on what a run makes, red on every tampering, dates kept or not."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from conftest import Workflow, program, write_association, write_exposure
+
+NAMES = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory):
+    """Return a folder where a run is done and verify has found no fault."""
+    workflow = Workflow(tmp_path_factory.mktemp("verified"))
+    for i, name in enumerate(NAMES):
+        write_exposure(workflow.path("rate", f"{name}_rate.fits"), seed=i, checksum=i == 0)
+    files = [f"../rate/{name}_rate.fits" for name in NAMES]
+    pairs = [(files[0], "science"), (files[1], "background"), ("leak.fits", "imprint")]
+    write_association(workflow.path("asn/one_asn.json"), ("p1", pairs))
+    write_association(workflow.path("asn/alone_asn.json"), ("p3", [(files[2], "science")]))
+    workflow.run("--quiet", "all")
+    out = workflow.run("--", "verify").stdout
+    assert "results are what today's inputs and parameters make, to the bit" in out
+    return workflow.folder
+
+
+@pytest.fixture
+def copy(verified, tmp_path):
+    shutil.copytree(verified, tmp_path / "run", symlinks=True)
+    for path in (tmp_path / "run").rglob(".snakemake_timestamp"):
+        shutil.copystat(verified / path.relative_to(tmp_path / "run"), path)
+    return tmp_path / "run"
+
+
+def find_faults(folder):
+    """Run the programs of verify as its rules do, which takes Snakemake's time less."""
+    planned = ".snakemake/badpix_selfcal"
+    found = []
+    for path in glob(f"{folder}/{planned}/*exp-*.json") + glob(
+        f"{folder}/{planned}/skipped-*.json"
+    ):
+        stack = Path(path).stem.rpartition("-")[0]
+        words = ["verify_stack", f"--stack={stack}", path, "results/verify/s.csv"]
+        program(*words, cwd=folder)
+        found += table(folder, "s")
+    files = [
+        next(glob_of(folder, planned, n)) for n in ("members", "exposures", "associations")
+    ]  # fmt: skip
+    program("verify_tables", *files, "results/verify/t.csv", cwd=folder)
+    return found + table(folder, "t")
+
+
+def glob_of(folder, planned, name):
+    """Yield what was handed over under a name; of `associations`, that with the stacks."""
+    for path in glob(f"{folder}/{planned}/{name}-*.json"):
+        if name != "associations" or isinstance(json.loads(Path(path).read_text())[0], list):
+            yield path
+
+
+def table(folder, name):
+    return pd.read_csv(folder / f"results/verify/{name}.csv").values.tolist()
+
+
+def the(folder, pattern):
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def keep_date(path, change):
+    before = os.stat(path)
+    change(path)
+    if path.exists():
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def flip(place, bit=0):
+    """Return a tampering: a bit of the file, at a fraction of its length."""
+
+    def change(path):
+        content = bytearray(path.read_bytes())
+        content[int(place * (len(content) - 1))] ^= 1 << bit
+        path.write_bytes(content)
+
+    return change
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-2880])
+
+
+def swap(path):
+    """Put a file of the same kind in its place: arrays of another threshold, say."""
+    with fits.open(path, mode="update") as hdus:
+        for hdu in hdus:
+            if hdu.data is not None and hdu.data.ndim == 2:
+                hdu.data = np.ascontiguousarray(hdu.data[::-1])
+
+
+RESULTS = {
+    "minimum": "results/stacks/*/minimum.fits",
+    "median": "results/stacks/*/median.fits",
+    "flags": "results/stacks/*/flags.fits",
+    "flagged": f"results/flagged/*/{NAMES[0]}_badpix_selfcal.fits",
+    "background": f"results/flagged/*/{NAMES[1]}_badpix_selfcal.fits",
+    "skipped": "results/flagged/skipped/*.fits",
+}
+TAMPERINGS = {
+    **{f"flip at {place}": flip(place, bit) for place, bit in
+       ((0.001, 0), (0.3, 7), (0.77, 5), (0.999, 2))},
+    "truncated": truncate,
+    "swapped": swap,
+    "deleted": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+}  # fmt: skip
+
+
+def test_no_fault_where_nothing_is_changed(copy):
+    assert find_faults(copy) == []
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_tampering_of_images_is_found(copy, name):
+    """Each in turn, with its date kept; and undone, all is well."""
+    path = the(copy, RESULTS[name])
+    good, date = path.read_bytes(), path.stat()
+    planned = glob(f"{copy}/.snakemake/badpix_selfcal/{path.parent.name}-*.json")[0]
+    words = ["verify_stack", f"--stack={path.parent.name}", planned, "results/verify/s.csv"]
+    for how, tampering in TAMPERINGS.items():
+        tampering(path)
+        if path.exists():
+            os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
+        program(*words, cwd=copy)
+        found = table(copy, "s")
+        assert [file for file, _ in found] == [str(path.relative_to(copy))], how
+        path.write_bytes(good)
+    program(*words, cwd=copy)
+    assert table(copy, "s") == []
+
+
+def replace(old, new):
+    return lambda path: path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("results/members.csv", replace("background", "science")),
+        ("results/summary.csv", replace("COMPLETE", "SKIPPED")),
+        ("results/checksums.csv", replace(",", ";")),
+        ("results/provenance.json", replace('"sha256": "', '"sha256": "0')),
+        ("results/provenance.json", lambda path: path.write_text("{")),
+        ("results/associations/one_asn.json", replace("leak.fits", "leek.fits")),
+        ("results/associations/one_asn.json", lambda path: path.unlink()),
+    ],
+)
+def test_every_tampering_of_tables_is_found(copy, path, change):
+    keep_date(copy / path, change)
+    assert path in [file for file, _ in find_faults(copy)]
+
+
+@pytest.mark.parametrize("how", ["gone", "elsewhere", "more"])
+def test_every_tampering_of_links_is_found(copy, how):
+    link = copy / "results/by_association/one_asn/p1/flags.fits"
+    if how == "more":
+        link.with_name("more.fits").symlink_to("flags.fits")
+    else:
+        link.unlink()
+    if how == "elsewhere":
+        link.symlink_to("/nowhere")
+    assert [file for file, _ in find_faults(copy)] == ["results/by_association/one_asn"]
+
+
+def test_an_exposure_changed_with_its_date_and_size_kept_is_found(copy):
+    """All that no run can notice."""
+    path = copy / f"rate/{NAMES[1]}_rate.fits"
+    keep_date(path, flip(0.05, 3))
+    found = [file for file, _ in find_faults(copy)]
+    assert "results/checksums.csv" in found
+    assert any(file.startswith("results/stacks/") for file in found) or any(
+        NAMES[1] in file for file in found
+    )
+
+
+def test_the_target_fails_and_lists_what_it_found(copy):
+    workflow = Workflow(copy)
+    path = the(copy, RESULTS["median"])
+    keep_date(path, flip(0.6))
+    assert workflow.jobs() == {}  # no run notices it
+    done = workflow.run("--", "verify", check=False)
+    assert done.returncode != 0
+    relative = str(path.relative_to(copy))
+    line = f"verify: error: {relative}: is not what is made of today's exposures"
+    assert f"{line} (PRIMARY: data)" in done.stdout or f"{line} (HDU 0: data)" in done.stdout
+    assert pd.read_csv(copy / "results/verify.csv")["file"].tolist() == [relative]
+    done = workflow.run("--", "verify", config=["kernel_size=5"], check=False)
+    assert "cards BPXKERN" in done.stdout
+
+
+def test_digests_of_results_are_kept_for_sha256sum(copy):
+    lines = (copy / "results/SHA256SUMS").read_text().splitlines()
+    found = {line.split("  ")[1]: line.split("  ")[0] for line in lines}
+    assert len(found) == len(lines) == 3 + 3 + 2 + 4
+    for name, digest in found.items():
+        assert hashlib.sha256((copy / "results" / name).read_bytes()).hexdigest() == digest
+    if shutil.which("sha256sum"):
+        command = ["sha256sum", "--quiet", "-c", "SHA256SUMS"]
+        assert subprocess.run(command, cwd=copy / "results").returncode == 0
+        keep_date(the(copy, RESULTS["flags"]), flip(0.9))
+        assert subprocess.run(command, cwd=copy / "results", capture_output=True).returncode == 1
