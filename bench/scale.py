@@ -2,9 +2,9 @@
 Plan, group and submit thousands of associations to a Slurm that only counts; see docs/cluster.md.
 
 ``python bench/scale.py`` prints, for each pattern and number of associations: the Slurm jobs, the
-seconds until the first and the last is submitted, Snakemake's memory, and the seconds that each job
-takes to parse the tables again. No exposure is read, nothing runs: ``sbatch`` is a script that
-counts. The programs of the environment that runs it must hold requirements-slurm.txt.
+seconds until the first and the last is submitted, Snakemake's memory, and the seconds and memory of
+Snakemake in a job until it knows what to do. No exposure is read, nothing runs: ``sbatch`` is a
+script that counts. The environment that runs it must hold requirements-slurm.txt.
 """
 
 import argparse
@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 SBATCH = """#!/bin/sh
 echo "$*" >> {log}
+test -e {log}.job || cat > {log}.job
 wc -l < {log}
 """
 
@@ -31,10 +32,11 @@ def counting_slurm(folder):
     folder.mkdir(parents=True)
     log = folder / "submitted"
     log.touch()
-    commands = dict.fromkeys(("squeue", "sacct", "sinfo", "sacctmgr", "scancel", "scontrol"), "")
+    # It does not answer, so that jobs go on, for all that is known.
+    commands = dict.fromkeys(("squeue", "sacct", "scancel"), "#!/bin/sh\nexit 1\n")
     commands["sbatch"] = SBATCH.format(log=log)
     for name, text in commands.items():
-        (folder / name).write_text(text or "#!/bin/sh\n")
+        (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     return log
 
@@ -46,9 +48,9 @@ def submit(folder, pattern, quiet=20):
     run.mkdir()
     env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
-    command += ["--workflow-profile", ROOT / "workflow/profiles/slurm", "--quiet", "all"]
+    command += ["--workflow-profile", ROOT / "profiles/slurm", "--quiet", "all"]
     command += ["--jobs", "100000", "--max-jobs-per-timespan", "1000/1s"]
-    command += ["--slurm-status-command", "squeue", "--config", f"associations={pattern}"]
+    command += ["--config", f"associations={pattern}"]
     start = time.perf_counter()
     with open(folder / "snakemake.log", "w") as output:
         process = subprocess.Popen(command, cwd=run, env=env, stdout=output, stderr=output)
@@ -69,11 +71,12 @@ def submit(folder, pattern, quiet=20):
     return number, first, last - start, memory / 1e6
 
 
-def parse(folder, pattern):
-    """Return the seconds that a job takes until it knows the tables, and its memory in MB."""
-    command = [sys.executable, HERE / "watch.py", sys.executable, "-m", "snakemake", "--cores", "1"]
-    command += ["--snakefile", ROOT / "Snakefile", "--directory", folder / "run", "--list-rules"]
-    command += ["--config", f"associations={pattern}"]
+def start_of_job(folder):
+    """Return the seconds that Snakemake in a job takes until it knows what to do, and its MB."""
+    job = (folder / "bin" / "submitted.job").read_text()
+    script = folder / "job.sh"
+    script.write_text(job.replace(" --mode ", " --dry-run --quiet --mode "))
+    command = [sys.executable, HERE / "watch.py", "sh", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()[-2:]]
 
@@ -82,7 +85,7 @@ def main():
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("numbers", nargs="*", type=int, default=[1000, 10000])
-    print("| associations | Slurm jobs | first [s] | last [s] | [MB] | parse [s] | [MB] |")
+    print("| associations | Slurm jobs | first [s] | last [s] | [MB] | a job's start [s] | [MB] |")
     print("|---|---|---|---|---|---|---|")
     for make in (notebook_pattern, archive_pattern):
         for number in options.parse_args().numbers:
@@ -90,7 +93,7 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
             pattern = many_tables(folder / "tables", number, make)
             jobs, first, last, memory = submit(folder, pattern)
-            seconds, peak = parse(folder, pattern)
+            seconds, peak = start_of_job(folder)
             print(
                 f"| {number} of the {make.__name__.replace('_', ' ')} | {jobs} | {first:.0f} "
                 f"| {last:.0f} | {memory:.0f} | {seconds:.1f} | {peak:.0f} |",

@@ -65,13 +65,14 @@ demo = pd.read_csv(demo_table, index_col="exposure").to_dict(orient="index")
 
 # A job on a cluster needs the rows of its own stacks, and finds them as the run was planned.
 association_files, faults = {}, []
+exposure_patterns = names.workdir_patterns(config["exposures"])
 rows = (
     None
     if main_process
     else planned.rows_of_job(config, internals.job_wildcards(sys.argv))
 )
-if rows is None:
-    exposure_patterns = names.workdir_patterns(config["exposures"])
+reads_all = rows is None
+if reads_all:
     elsewhere = Elsewhere(exposure_patterns)
     association_files, rows, faults = tables.read_members(
         config["associations"],
@@ -83,7 +84,7 @@ members = pd.DataFrame(rows, columns=tables.COLUMNS)
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
 left_out = {}
-if config["missing"] == "leave_out":
+if reads_all and config["missing"] == "leave_out":
     left_out = checks.missing_members(members, made)
     members = members[~members["association"].isin(left_out)]
     rows = [row for row in rows if row[0] not in left_out]

@@ -77,7 +77,9 @@ def keep_rows(config, rows):
     """
     import sqlite3
 
-    distinct = {(row[5], *row[2:5]): row for row in rows}
+    distinct = {}
+    for row in rows:
+        distinct.setdefault((row[5], *row[2:5]), row)
     with (
         whole(rows_path(config)) as part,
         contextlib.closing(sqlite3.connect(part)) as database,
