@@ -1,8 +1,9 @@
 """
 What a user runs today: a loop over jwst's BadpixSelfcalStep, products and backgrounds saved.
 
-``python reference.py PROCESSES OUTPUT ASSOCIATION...`` prints the seconds of the loop alone, after
-the imports and, in a pool, after its processes have started and imported what they need.
+``python reference.py PROCESSES SAVE_FLAGGED_BKG OUTPUT ASSOCIATION...`` prints the seconds of the
+loop alone, after the imports and, in a pool, after its processes have started and imported what
+they need.
 """
 
 import os
@@ -25,32 +26,33 @@ def warm():
     logging.disable(logging.WARNING)
 
 
-def calibrate(association, output):
-    """Run the step on an association; save its product and its flagged backgrounds."""
+def calibrate(association, output, save):
+    """Run the step on an association; save its product and, if told to, its flagged backgrounds."""
     from jwst.badpix_selfcal import BadpixSelfcalStep
 
     step = BadpixSelfcalStep()
     step.skip = False
     step.output_dir = output
     step.save_results = True
-    step.save_flagged_bkg = True
+    step.save_flagged_bkg = save
     step.run(association)
 
 
 def main():
     """Print the seconds of the loop."""
-    processes, output, associations = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    processes, save, output = int(sys.argv[1]), sys.argv[2] == "true", sys.argv[3]
+    associations = sys.argv[4:]
     os.makedirs(output, exist_ok=True)
     if processes == 1:
         warm()
         start = time.perf_counter()
         for association in associations:
-            calibrate(association, output)
+            calibrate(association, output, save)
     else:
         with get_context("spawn").Pool(processes, warm) as pool:
             pool.map(time.sleep, [0.5] * processes, chunksize=1)  # until all are warm
             start = time.perf_counter()
-            pool.starmap(calibrate, [(a, output) for a in associations], chunksize=1)
+            pool.starmap(calibrate, [(a, output, save) for a in associations], chunksize=1)
     print(f"seconds {time.perf_counter() - start:.3f}")
 
 

@@ -7,6 +7,7 @@ Writes ``bench/results.md``, the same table into ``docs/speed.md``, and ``docs/g
 """
 
 import argparse
+import csv
 import os
 import platform
 import shutil
@@ -19,7 +20,16 @@ from pathlib import Path
 import numpy as np
 import stage_times
 from astropy.io import fits
-from data import archive_pattern, many_exposures, many_tables, notebook_pattern, write_exposures
+from data import (
+    archive_pattern,
+    many_exposures,
+    many_tables,
+    notebook_pattern,
+    write_association,
+    write_exposures,
+)
+
+from badpix_selfcal.version import VERSION
 
 HERE = Path(__file__).parent
 DATA = HERE / "data"
@@ -42,11 +52,12 @@ def workflow(folder, pattern, *config, targets=(), fresh=True):
     return float(seconds), float(peak)
 
 
-def reference(folder, associations, processes):
+def reference(folder, associations, processes, save="true"):
     """Run the loop over jwst's step; return its seconds."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, HERE / "reference.py", str(processes), folder, *associations]
+    command = [sys.executable, HERE / "reference.py", str(processes), save, folder]
+    command += associations
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -87,7 +98,7 @@ def median_of(values):
 
 
 class Report:
-    """The table, printed as it grows and written at the end."""
+    """The table, printed as it grows and written at the end; a row per version in its history."""
 
     def __init__(self):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -99,10 +110,12 @@ class Report:
             "| case | here | instead | | ratio |",
             "|---|---|---|---|---|",
         ]
+        self.rows = []
         print("\n".join(self.lines), flush=True)
 
     def say(self, *columns):
         """Add a row."""
+        self.rows.append(columns)
         line = "| " + " | ".join([*columns, *[""] * (5 - len(columns))]) + " |"
         self.lines.append(line)
         print(line, flush=True)
@@ -115,30 +128,87 @@ class Report:
     def write(self, quick):
         """Write the table to its file and, unless it is the quick one, into docs/speed.md."""
         text = "\n".join(self.lines) + "\n"
-        (HERE / ("results-quick.md" if quick else "results.md")).write_text(text)
-        if not quick:
+        if quick:
+            (HERE / "results-quick.md").write_text(text)
+        else:
+            (HERE / "results.md").write_text(text + history(self.rows))
             page = HERE.parent / "docs" / "speed.md"
             before, rest = page.read_text().split("<!-- make bench -->\n")
             _, after = rest.split("<!-- end -->\n")
             page.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
 
 
-def alternate(name, folder, associations, repeats, report, with_strun):
-    """Measure a case: ours, the loop, the pool and strun, one after the other, `repeats` times."""
+# What is kept of each version: the case, and what it is compared with.
+KEPT = {
+    "notebook pattern": ("24 science + 12 background, each association listing all", "pool"),
+    "archive pattern": ("24 associations of 1 science + 4 backgrounds", "pool"),
+    "archive, save_flagged_bkg false": (
+        "24 associations of 1 science + 4 backgrounds, save_flagged_bkg false",
+        "pool",
+    ),
+    "NIRSpec": ("NIRSpec, 8 exposures in one stack", "pool"),
+    "96 exposures": ("96 exposures in one stack", ""),
+    "600 exposures": ("MRS, 600 exposures in one stack", ""),
+    "planning, notebook": ("planning, notebook pattern, 10000", ""),
+    "planning, archive": ("planning, archive pattern, 10000", ""),
+}
+
+
+def history(rows, path=HERE / "history.csv"):
+    """
+    Keep the figures of this version, and return the table of all versions.
+
+    Parameters
+    ----------
+    rows : list of tuple
+        Of the report: case, seconds, what it is compared with, its seconds, their ratio.
+    path : Path
+        version, then for each of KEPT the seconds and, after a blank, the ratio.
+    """
+    with open(path, newline="") as file:
+        kept = {row["version"]: row for row in csv.DictReader(file)}
+    new = dict.fromkeys(KEPT, "")
+    for column, (case, instead) in KEPT.items():
+        for row in rows:
+            if row[0] == case and instead in (row[2] if len(row) > 3 else ""):
+                new[column] = f"{row[1]} ({row[4]})" if len(row) > 4 else row[1]
+    kept[VERSION] = {"version": VERSION, **new}
+    with open(path, "w", newline="") as file:
+        table = csv.DictWriter(file, ["version", *KEPT], lineterminator="\n")
+        table.writeheader()
+        table.writerows(kept.values())
+    lines = [
+        list(kept[VERSION]),
+        ["---"] * (1 + len(KEPT)),
+        *(row.values() for row in kept.values()),
+    ]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        "\nBy version, in seconds; in brackets how many times as fast as jwst's warm pool of two:"
+        f"\n\n{table}\n"
+    )
+
+
+def alternate(name, folder, associations, repeats, report, with_strun, save="true"):
+    """
+    Measure a case: ours and the pool, one after the other, `repeats` times.
+
+    The loop and strun, many times slower, are measured once.
+    """
     ours, loop, pool, cold, peaks = [], [], [], [], []
     pattern = str(Path(associations[0]).parent / "*.json")
     for i in range(repeats):
-        seconds, peak = workflow(folder / "ours", pattern)
+        seconds, peak = workflow(folder / "ours", pattern, f"save_flagged_bkg={save}")
         ours.append(seconds)
         peaks.append(peak)
-        loop.append(reference(folder / "loop", associations, 1))
         if i == 0:
+            loop.append(reference(folder / "loop", associations, 1, save))
             n = check_same_flags(folder / "ours", folder / "loop")
             print(f"{name}: the flags of {n} products are the same", flush=True)
-        pool.append(reference(folder / "pool", associations, 2))
-        if with_strun:
-            cold.append(strun(folder / "strun", associations[i]) * len(associations))
-        shutil.rmtree(folder / "loop")
+            shutil.rmtree(folder / "loop")
+            if with_strun:
+                cold.append(strun(folder / "strun", associations[i]) * len(associations))
+        pool.append(reference(folder / "pool", associations, 2, save))
         shutil.rmtree(folder / "pool")
     full = median_of(ours)
     report.add(name, full, "jwst, loop in one warm process", median_of(loop))
@@ -222,6 +292,24 @@ def draw_growth(rows, path):
     figure.savefig(path)
 
 
+def deep(cases, report):
+    """Measure stacks of hundreds of exposures, all of them links to one file."""
+    for name, path, n in cases:
+        folder = HERE / "runs" / "deep"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        names = [path.name.replace("_02101_", f"_{i:05}_") for i in range(n)]
+        for link in names:
+            os.link(path, folder / link)
+        members = [(name, "selfcal" if i else "science") for i, name in enumerate(names)]
+        write_association(folder, "p", members)
+        peak = stage_peak(folder / "stages", [folder / name for name in names])
+        seconds, main = workflow(folder / "run", f"{folder.resolve()}/*.json")
+        memory = f"{peak:.0f} MB in a job, {main:.0f} MB in Snakemake"
+        report.say(f"{name}, {n} exposures in one stack", f"{seconds:.1f}", memory)
+        shutil.rmtree(folder)
+
+
 def planning(counts, report):
     """Measure dry runs on tables alone."""
     for pattern in (notebook_pattern, archive_pattern):
@@ -229,7 +317,7 @@ def planning(counts, report):
             folder = HERE / "runs" / "planning" / f"{pattern.__name__}{n}"
             shutil.rmtree(folder, ignore_errors=True)
             glob = many_tables(folder.resolve(), n, pattern)
-            seconds, peak = workflow(folder / "run", glob, targets=["--dry-run"])
+            seconds, peak = workflow(folder / "run", glob, targets=["--dry-run", "--quiet"])
             name = pattern.__name__.replace("_", " ")
             report.say(f"planning, {name}, {n}", f"{seconds:.1f}", f"{peak:.0f} MB")
             shutil.rmtree(folder)
@@ -273,6 +361,9 @@ def main():
         f"{n_science} associations of 1 science + 4 backgrounds": (
             archive_pattern, archive, n_science
         ),
+        f"{n_science} associations of 1 science + 4 backgrounds, save_flagged_bkg false": (
+            archive_pattern, archive, n_science
+        ),
         f"NIRSpec, {len(nirspec)} exposures in one stack": (
             notebook_pattern, nirspec, len(nirspec)
         ),
@@ -281,11 +372,16 @@ def main():
         folder = runs / f"asn{i}"
         pattern(folder, exposures, n)
         associations = sorted(str(path.resolve()) for path in folder.glob("*.json"))
-        glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2)
-        by_noise(name, runs / f"case{i}" / "ours", glob, repeats, report)
-        if pattern is archive_pattern:
+        save = "false" if "false" in name else "true"
+        glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2, save)
+        if save == "true":
+            by_noise(name, runs / f"case{i}" / "ours", glob, repeats, report)
+        if pattern is archive_pattern and save == "true":
             reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
     growth(paths, n_growth, repeats, report)
+    sizes = ((12,), (4,)) if quick else ((150, 600), (16, 64))
+    cases = zip(("MRS", "NIRSpec"), (paths[0], nirspec[0]), sizes, strict=True)
+    deep([(name, path, n) for name, path, counts in cases for n in counts], report)
     for row in stage_times.rows((5, 15) if quick else (5, 15, 51, 151)):
         name, instead, theirs, ours = row
         report.add(name, ours, instead, theirs, digits=3)

@@ -43,7 +43,7 @@ def status(number, grace):
     if code is not None:
         return ("failed", last_word(number) or f"exit code {code}") if code else ("success", "")
     states = cached_states()
-    state = states[number] if states is not None and number in states else accounted_state(number)
+    state = (states or {}).get(number) or accounted_state(number)
     lost = os.path.join(LOGS, f"lost-{number}")
     if state is None and states is not None:
         if not os.path.exists(lost):

@@ -48,6 +48,8 @@ def whole(path):
     """Yield a name to write to; the file appears when all of it is written."""
     os.makedirs(FOLDER, exist_ok=True)
     part = f"{path}.{os.getpid()}.part"
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(part)  # of a process of that number that was killed
     yield part
     os.replace(part, path)
 
