@@ -298,7 +298,7 @@ def deleted_results():
     for name in association_files:
         made = path_of("associate", association=name)
         follows.append((path_of("view", association=name), made))
-        follows += [(path, made) for path in flagged_of_association[name]]
+        follows += [(path, made) for path in flagged_of_association.get(name, ())]
     there = functools.cache(lambda path: os.path.exists(PREFIX + path))
     return list(
         {file: 0 for file, next_ in follows if not there(file) and there(next_)}
