@@ -248,6 +248,7 @@ def test_prune_lists_and_on_a_second_word_deletes(done):
     kept = {"results/flagged/skipped/jw01204001001_02101_00003_nrs1_badpix_selfcal.fits"}
     (stack,) = (p.name for p in done.path("results/stacks").iterdir())
     done.path("results/figures", stack).mkdir(parents=True)
+    done.path("results/figures", stack, "numbers.csv").touch()
     out = done.run("--", "prune").stdout
     left = {line for line in out.splitlines() if line.startswith("results/")}
     assert left == {

@@ -25,7 +25,7 @@ FILE = re.compile(
     r"(pedestal|minimum|unusable|median|noise|flags|added)\.fits"
     r"|(flags|stages|histogram|tails|cuts|places|sources|runs|known|cost|recall_\w+)\.(png|svg)"
     r"|fractions\.(png|svg)"  # of version 0.1
-    r"|(numbers|score|recall|settings|suggestion)\.csv|flags\.reg|\.snakemake_timestamp"
+    r"|(numbers|score|recall|settings)\.csv|suggestion\.txt|flags\.reg|\.snakemake_timestamp"
 )
 PART = re.compile(r".*\.part")  # of a program that was killed
 
