@@ -50,7 +50,8 @@ def start(workflow, *words, snakefile=ROOT / "Snakefile", before=()):
 def kill(process):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    if not process.stdout.closed:
+        process.communicate()
 
 
 @pytest.fixture
