@@ -25,7 +25,7 @@ ROWS = [
     ("x_asn", "p", "d", "imprint", "d_rate.fits", STACK),
     ("y_asn", "q", "e", "science", "e_rate.fits", "skipped"),
 ]
-DEFAULTS = {p.name: p.default for p in PARAMETERS}
+DEFAULTS = {p.name: p.default for p in PARAMETERS} | {"save_flagged_bkg": True}
 
 
 @pytest.fixture
