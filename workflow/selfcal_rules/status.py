@@ -83,7 +83,7 @@ def status(steps, unfinished, started, stacks=()):
     for stage, log in waiting:
         # A job that did not begin leaves no log, or an old one.
         if os.path.exists(log) and os.path.getmtime(log) >= started:
-            lines = Path(log).read_text(errors="replace").splitlines() or ["no word; killed?"]
+            lines = Path(log).read_text(errors="replace").splitlines() or ["its log is empty: it was probably killed"]
             return "failed", stage, lines[-1]
     return "not reached", "", ""
 
