@@ -198,7 +198,8 @@ def test_the_first_step_with_a_log_of_this_run_is_the_one_that_failed(here):
     assert status.status(steps, {"d.fits"}, now) == ("not reached", "", "")
     assert status.status(steps, {"other.fits"}, now) == ("done", "", "")
     (here / "c.log").write_text("")
-    assert status.status(steps, unfinished, now) == ("failed", "c", "its log is empty: it was probably killed")
+    killed = ("failed", "c", "its log is empty: it was probably killed")
+    assert status.status(steps, unfinished, now) == killed
 
 
 def test_the_status_is_a_table_and_a_few_lines(here, capsys):

@@ -12,6 +12,7 @@ from badpix_selfcal.paths import SKIPPED, path_of
 # Of a stack, in their order; unusable and noise are not in every run.
 STAGES = ("pedestal", "minimum", "unusable", "median", "noise", "threshold")
 STATUS = ("done", "skipped", "failed", "not reached", "left out")
+KILLED = "its log is empty: it was probably killed"
 UNFLAGGED = "no background or selfcal exposure beside"
 # What the warnings of summary.csv are about: a part of their text, by what they are called.
 WARNINGS = {
@@ -83,8 +84,8 @@ def status(steps, unfinished, started, stacks=()):
     for stage, log in waiting:
         # A job that did not begin leaves no log, or an old one.
         if os.path.exists(log) and os.path.getmtime(log) >= started:
-            lines = Path(log).read_text(errors="replace").splitlines() or ["its log is empty: it was probably killed"]
-            return "failed", stage, lines[-1]
+            lines = Path(log).read_text(errors="replace").splitlines()
+            return "failed", stage, lines[-1] if lines else KILLED
     return "not reached", "", ""
 
 
