@@ -81,7 +81,18 @@ def test_a_job_that_nobody_knows_has_failed_after_a_while(tmp_path, slurm):
     slurm(squeue="echo 8 RUNNING")
     assert status(tmp_path) == "running"
     assert status(tmp_path) == "running"
+    (tmp_path / ".snakemake/slurm_logs/queue.json").unlink()
     time.sleep(0.1)
+    assert status(tmp_path, "--grace", "0.05") == "failed"
+
+
+def test_an_answer_from_before_a_job_was_submitted_is_no_sign_that_it_is_gone(tmp_path, slurm):
+    slurm(squeue="echo 8 RUNNING")
+    assert status(tmp_path) == "running"
+    time.sleep(0.1)
+    assert status(tmp_path, "--grace", "0.05") == "running"  # still the answer of before
+    queue = tmp_path / ".snakemake/slurm_logs/queue.json"
+    queue.unlink()
     assert status(tmp_path, "--grace", "0.05") == "failed"
 
 

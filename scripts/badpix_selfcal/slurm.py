@@ -40,12 +40,12 @@ def squeue(form):
 
 
 def cached_states():
-    """Return the state of each of the user's jobs, asked for once for all; None as of `squeue`."""
+    """Return when was asked, once for all, and the state of each job; None as of `squeue`."""
     try:
         with open(QUEUE, encoding="utf-8") as file:
             asked, states = json.load(file)
         if 0 <= time.time() - asked < FRESH:
-            return states
+            return asked, states
     except (OSError, ValueError):
         pass
     asked, states = time.time(), squeue("%i %T")
@@ -53,4 +53,4 @@ def cached_states():
     with open(part, "w", encoding="utf-8") as file:
         json.dump([asked, states], file)
     os.replace(part, QUEUE)
-    return states
+    return asked, states

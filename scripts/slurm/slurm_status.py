@@ -42,14 +42,15 @@ def status(number, grace):
     code = exit_code(number)
     if code is not None:
         return ("failed", last_word(number) or f"exit code {code}") if code else ("success", "")
-    states = cached_states()
+    asked, states = cached_states()
     state = (states or {}).get(number) or accounted_state(number)
     lost = os.path.join(LOGS, f"lost-{number}")
     if state is None and states is not None:
         if not os.path.exists(lost):
             with open(lost, "w"):
                 pass
-        if time.time() - os.path.getmtime(lost) > grace:
+        # An answer from before the job was submitted does not know it either.
+        if asked - os.path.getmtime(lost) > grace:
             return "failed", "gone without a trace"
     if state is None or state in GOING_ON:
         return "running", ""
