@@ -1,75 +1,61 @@
 """
-Break headers of exposures at random; compare what is read with astropy: make fuzz SECONDS=600.
+Break inputs and runs at random, and see that what docs/promises.md promises holds: make fuzz.
 
-Seeds are fixed: the same number of seconds on the same machine does the same. What it finds becomes
-a test in tests/test_refused.py.
+An eighth of the time is for headers, an eighth for associations, the rest for runs that are killed,
+ended, cut off, out of room and started twice (SECONDS=3600: an hour). Seeds are fixed: what breaks a
+promise is named by its kind and seed, and becomes a test.
 """
 
+import argparse
+import collections
+import shutil
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from pathlib import Path
 
-import numpy as np
-from astropy.io import fits
-from conftest import write_exposure
-
-from badpix_selfcal.headers import read_hdus
-from badpix_selfcal.program import Fault
+import breaking
 
 
-def structure(path):
-    """Return name, shape and place of the data of each HDU, by astropy; None if it cannot."""
-    try:
-        with fits.open(path) as hdus:
-            return [(h.name.upper(), h.shape, h.fileinfo()["datLoc"]) for h in hdus[1:]]
-    except Exception:
-        return None
-
-
-def mutated(content, spans, rng):
-    """Change a few bytes of the headers, cut the file, or double a part of it."""
-    broken = bytearray(content)
-    for _ in range(rng.integers(1, 4)):
-        start, end = spans[rng.integers(len(spans))]
-        broken[int(rng.integers(start, end))] = int(rng.integers(256))
-    kind = rng.integers(10)
-    if kind == 0:
-        del broken[int(rng.integers(len(broken))) :]
-    elif kind == 1:
-        place = 2880 * int(rng.integers(len(broken) // 2880))
-        broken[place:place] = broken[place : place + 2880]
-    return bytes(broken)
-
-
-def main(seconds):
-    """Mutate until the time is over; print the counts, and each seed that is read otherwise."""
+def main(seconds, kinds):
+    """Try until the time is over; print the counts by kind, and each broken promise."""
     warnings.simplefilter("ignore")
-    counts = {"refused": 0, "the same": 0, "astropy refuses": 0, "otherwise": 0}
-    with tempfile.TemporaryDirectory() as folder:
-        path = write_exposure(f"{folder}/x_rate.fits")
-        content = Path(path).read_bytes()
-        with fits.open(path) as hdus:
-            spans = [(h.fileinfo()["hdrLoc"], h.fileinfo()["datLoc"]) for h in hdus]
-        end, seed = time.monotonic() + seconds, 0
-        while time.monotonic() < end:
-            seed += 1
-            Path(path).write_bytes(mutated(content, spans, np.random.default_rng(seed)))
-            try:
-                found = [(h.name, h.shape, h.start) for h in read_hdus(path)[1:]]
-            except Fault:
-                counts["refused"] += 1
-                continue
-            wanted = structure(path)
-            what = "astropy refuses" if wanted is None else "the same"
-            if wanted is not None and wanted != found:
-                what = "otherwise"
-                print(f"seed {seed}: {found} but {wanted}")
-            counts[what] += 1
-    print(f"{seed} files: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-    return counts["otherwise"]
+    broken = 0
+    with tempfile.TemporaryDirectory() as place:
+        runs = [kind for kind in kinds if kind in breaking.RUNS]
+        wanted = taken = None
+        if runs:
+            (Path(place) / "quiet").mkdir()
+            wanted, taken = breaking.quiet_run(Path(place) / "quiet")
+        for kind in kinds:
+            share = seconds / 8 if len(kinds) > len(runs) > 0 else seconds / len(kinds)
+            if kind in runs and len(kinds) > len(runs):
+                share = seconds * 0.75 / len(runs)
+            counts, seed, end = collections.Counter(), 0, time.monotonic() + share
+            folder = Path(place) / "trial"
+            while time.monotonic() < end:
+                seed += 1
+                folder.mkdir(exist_ok=True)
+                try:
+                    counts[breaking.trial(kind, seed, folder, wanted, taken)] += 1
+                except Exception:
+                    broken += 1
+                    counts["BROKEN"] += 1
+                    print(f"{kind}, seed {seed}:\n{traceback.format_exc()}", flush=True)
+                if kind in runs:
+                    shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            print(f"{kind}: {seed}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+            sys.stdout.flush()
+    return broken
 
 
 if __name__ == "__main__":
-    sys.exit(bool(main(float(sys.argv[1]) if len(sys.argv) > 1 else 60)))
+    kinds = [*breaking.INPUTS, *breaking.RUNS]
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("seconds", type=float, nargs="?", default=60)
+    options.add_argument("--kinds", nargs="+", choices=kinds, default=kinds)
+    arguments = options.parse_args()
+    sys.exit(bool(main(arguments.seconds, arguments.kinds)))

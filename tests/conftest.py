@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -180,18 +181,13 @@ class Workflow:
     def run(self, *arguments, associations="asn/*.json", check=True, config=(), snakefile=None):
         """Run snakemake; its stdout and stderr come back as one text in `stdout`."""
         config = [*config, *([f"associations={associations}"] if associations else [])]
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "snakemake", "--cores", "2"),
-                *("--snakefile", snakefile or ROOT / "Snakefile", "--directory", self.folder),
-                *(["--config", *config] if config else []),
-                *arguments,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=self.folder,
-        )
+        words = [
+            *("--cores", "2"),
+            *("--snakefile", snakefile or ROOT / "Snakefile", "--directory", self.folder),
+            *(["--config", *config] if config else []),
+            *arguments,
+        ]
+        done = forked.run([str(word) for word in words], self.folder)
         if check and done.returncode:
             raise AssertionError(done.stdout)
         return done

@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 
 from badpix_selfcal.flags import difference
-from badpix_selfcal.noise import SIGMA, noise
+from badpix_selfcal.noise import ACROSS, SIGMA, noise
 from badpix_selfcal.running_median import running_median
 
 CUT = 5.0  # times the noise
@@ -104,19 +104,21 @@ def estimate_deviants(minimum, median, kernel_size, axis, n_exposures):
     low, high : float
     """
     across = axis - 1  # axis 1 is along x, the second of [y, x]
-    width = -(-minimum.shape[across] // (STRIPS * SHARE))
-    total = np.zeros(2)
-    for strip in range(0, minimum.shape[across], SHARE * width):
-        part = [slice(None), slice(None)]
-        part[across] = slice(strip, strip + width)
-        images = minimum[tuple(part)], median[tuple(part)]
-        level = noise(*images, kernel_size, axis)
-        total += count_deviants(*images, level, n_exposures)
-    sampled = sum(
-        min(width, minimum.shape[across] - s)
-        for s in range(0, minimum.shape[across], SHARE * width)
-    )
-    return tuple(total * minimum.shape[across] / sampled)
+    size = minimum.shape[across]
+    width = -(-size // (STRIPS * SHARE))
+    strips = [slice(start, start + width) for start in range(0, size, SHARE * width)]
+
+    def sampled(image):
+        """Put the strips side by side, so far apart that no window of the noise sees two."""
+        image = image.T if across else image
+        gap = np.full((ACROSS // 2, image.shape[1]), np.nan, image.dtype)
+        image = np.concatenate([part for strip in strips for part in (image[strip], gap)])
+        return image.T if across else image
+
+    images = sampled(minimum), sampled(median)
+    level = noise(*images, kernel_size, axis)
+    counts = np.array(count_deviants(*images, level, n_exposures))
+    return tuple(counts * size / sum(min(width, size - strip.start) for strip in strips))
 
 
 def chances(cut, n):

@@ -29,7 +29,7 @@ NUMBER = re.compile(rb"= (?=.{20}( *$| */)) *-?[0-9]+ *(/.*)?")
 BITPIX = (8, 16, 32, 64, -32, -64)
 EXTENSIONS = ("IMAGE", "TABLE", "BINTABLE", "A3DTABLE", "IUEIMAGE", "DUMP", "FOREIGN")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-CHUNK = 1 << 18  # bytes copied at a time, which stay in the processor's cache
+CHUNK = 1 << 18  # bytes copied at a time, whole pixels, which stay in the processor's cache
 COMMENTARY = ("", "COMMENT", "HISTORY")  # have no value, not even with a = (FITS standard, 4.4.2)
 INTEGER = re.compile(r"[+-]?\d+", re.A)
 REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EDed][+-]?\d+)?", re.A)
@@ -309,16 +309,21 @@ def parse_number(text):
 
 
 def chunks(path, start):
-    """Yield the bytes of a file from `start` on; errors of reading name the file."""
+    """
+    Yield the bytes of a file from `start` on; errors of reading name the file.
+
+    Each part, a bytearray of CHUNK bytes but for the last, is overwritten by the next.
+    """
     with reading(path), open(path, "rb") as file:
         file.seek(start)
-        while chunk := file.read(CHUNK):
-            yield chunk
+        buffer = bytearray(CHUNK)
+        while n := file.readinto(buffer):
+            yield buffer if n == CHUNK else buffer[:n]
 
 
-def copy_with_header(source, primary, target, cards):
+def copy_with_header(source, primary, target, cards, change=None):
     """
-    Copy a FITS file, with another primary header.
+    Copy a FITS file, with another primary header, and other bytes in places.
 
     Parameters
     ----------
@@ -327,19 +332,20 @@ def copy_with_header(source, primary, target, cards):
         The primary HDU of `source`.
     cards : list of bytes
         The new header, without END.
-
-    Returns
-    -------
-    shift : int
-        By how many bytes everything after the primary header moved.
+    change : callable, optional
+        Gets each part of the file after the primary header, a bytearray, and the byte of `source`
+        at which it begins; may change it in place.
     """
     header = b"".join([*cards, END])
     header = header.ljust(-(-len(header) // BLOCK) * BLOCK)
     with open(target, "wb") as new:
         new.write(header)
-        for chunk in chunks(source, primary.start):
+        place = primary.start
+        for chunk in chunks(source, place):
+            if change:
+                change(chunk, place)
             new.write(chunk)
-    return len(header) - primary.start
+            place += len(chunk)
 
 
 def refresh_checksums(path, hdus, names=()):

@@ -1,7 +1,6 @@
 """Names: of exposures, of associations, of stacks, and of the files that carry them."""
 
 import functools
-import hashlib
 import os
 import re
 
@@ -47,6 +46,8 @@ def stack_name(exposures):
     name : str
         Such as ``jw01204_mirifulong_6exp-0f3a5b7c9d1e``.
     """
+    import hashlib  # slow to import, and most programs name no stack
+
     names = sorted(set(exposures))
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
     if len(names) == 1:

@@ -1,8 +1,9 @@
 """Stage 5: write a stack's flags into a copy of one of its exposures."""
 
+import bisect
 import contextlib
 import errno
-import mmap
+import functools
 import os
 
 from badpix_selfcal.files import atomic_write, reading
@@ -40,12 +41,12 @@ def flagged_pixels(plane):
         while pixel >= 0:
             pixels.append(pixel)
             pixel = plane.find(flag, pixel + 1)
-    return pixels
+    return sorted(pixels)
 
 
-def apply_flags(pixels, data, dq, planes):
+def apply_flags(pixels, part, place, dq, planes):
     """
-    Flag pixels of an exposure in place.
+    Flag pixels of an exposure in a part of its file, in place.
 
     A few thousand pixels change in a file of many millions of bytes, so these are changed alone,
     and numpy is not imported for it.
@@ -53,9 +54,11 @@ def apply_flags(pixels, data, dq, planes):
     Parameters
     ----------
     pixels : list of int
-        The places to flag in a plane, counted row by row.
-    data : writable buffer of bytes
-        The exposure's FITS file.
+        The places to flag in a plane, counted row by row, in order.
+    part : bytearray
+        Of the exposure's FITS file, in whole pixels.
+    place : int
+        The byte at which the part begins.
     dq : int
         The byte at which DQ begins (big-endian uint32); it gains DO_NOT_USE and OTHER_BAD_PIXEL
         at the pixels, other bits stay.
@@ -66,17 +69,25 @@ def apply_flags(pixels, data, dq, planes):
     -----
     After ``jwst.badpix_selfcal.badpix_selfcal.apply_flags`` of jwst 3.0.0.
     """
-    for place in (dq + 4 * pixel for pixel in pixels):
-        data[place] |= HIGHEST
-        data[place + 3] |= LOWEST
+
+    def places(plane):
+        """Return where in the part those pixels of a plane lie that are in it."""
+        shift = plane - place
+        first = bisect.bisect_left(pixels, -(shift // 4))
+        last = bisect.bisect_left(pixels, (len(part) - shift) // 4)
+        return [shift + 4 * pixel for pixel in pixels[first:last]]
+
+    for i in places(dq):
+        part[i] |= HIGHEST
+        part[i + 3] |= LOWEST
     for plane in planes:
-        for place in (plane + 4 * pixel for pixel in pixels):
-            data[place : place + 4] = NAN
+        for i in places(plane):
+            part[i : i + 4] = NAN
 
 
-def count_new(pixels, data, dq):
-    """Count the pixels that are not DO_NOT_USE already in DQ; parameters as of `apply_flags`."""
-    return sum(not data[dq + 4 * pixel + 3] & DO_NOT_USE for pixel in pixels)
+def count_new(pixels, plane):
+    """Count the pixels that are not DO_NOT_USE already in DQ, given as big-endian bytes."""
+    return sum(not plane[4 * pixel + 3] & DO_NOT_USE for pixel in pixels)
 
 
 def plane_offsets(path, hdus, shape):
@@ -226,12 +237,9 @@ def main(arguments):
                 f"{arguments.exposure}: of {detector}, but {arguments.flags} of {wanted}; "
                 "give flags of the same detector"
             )
-        with (
-            reading(source),
-            open(source, "rb") as file,
-            mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data,
-        ):
-            n_new = count_new(pixels, data, offsets["DQ"])
+        with reading(source), open(source, "rb") as file:
+            file.seek(offsets["DQ"])
+            n_new = count_new(pixels, file.read(4 * len(plane)))
         cards = calibrated_cards(
             hdus[0].cards,
             os.path.basename(arguments.output),
@@ -243,9 +251,8 @@ def main(arguments):
                 history(f"  {flags.values['BPXSTACK']}"),
             ],
         )
-        shift = copy_with_header(source, hdus[0], part, cards)
-        with open(part, "r+b") as file, mmap.mmap(file.fileno(), 0) as data:
-            planes = [offsets[name] + shift for name in BLANKED if name in offsets]
-            apply_flags(pixels, data, offsets["DQ"] + shift, planes)
+        planes = [offsets[name] for name in BLANKED if name in offsets]
+        flag = functools.partial(apply_flags, pixels, dq=offsets["DQ"], planes=planes)
+        copy_with_header(source, hdus[0], part, cards, flag)
         refresh_checksums(part, hdus, offsets)
     log(f"{arguments.output}: {len(pixels)} pixels flagged, {n_new} of them new")

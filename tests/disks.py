@@ -1,0 +1,70 @@
+"""Disks to break: an ext4 in a file, whose power can be cut, and one of a given size. For root."""
+
+import contextlib
+import fcntl
+import os
+import struct
+import subprocess
+import time
+
+SHUTDOWN = 0x8004587D  # the ioctl EXT4_IOC_SHUTDOWN
+NO_LOG_FLUSH = 2  # what is not on the disk is lost, and so is what the journal has not written
+
+
+class Disk:
+    """An ext4 file system in a file of some MB, mounted at a folder."""
+
+    def __init__(self, folder, megabytes=64):
+        self.image, self.folder = folder / "disk.img", folder / "disk"
+        self.folder.mkdir()
+        with open(self.image, "wb") as file:
+            file.truncate(megabytes << 20)
+        command("mkfs.ext4", "-q", "-F", self.image)
+        self.mount()
+
+    def mount(self):
+        command("mount", "-o", "loop", self.image, self.folder)
+
+    def unmount(self):
+        """Wait for killed processes, which may hold it for a moment."""
+        for patience in (0.1, 0.5, 2, 5):
+            try:
+                return command("umount", self.folder)
+            except RuntimeError:
+                time.sleep(patience)
+        return command("umount", "--lazy", self.folder)
+
+    def cut_power(self):
+        """Lose whatever has not reached the disk, then mount it again, as a computer starts."""
+        place = os.open(self.folder, os.O_RDONLY)
+        fcntl.ioctl(place, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        os.close(place)
+        self.unmount()
+        self.mount()
+
+
+def command(*words):
+    """Run a command; raise a RuntimeError with what it says if it fails."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise RuntimeError(f"{words[0]} is not installed") from error
+    if done.returncode:
+        raise RuntimeError(f"{words[0]}: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def disk(folder, megabytes=64):
+    """
+    Yield a `Disk`.
+
+    Raises
+    ------
+    RuntimeError
+        Where the machine does not allow it.
+    """
+    made = Disk(folder, megabytes)
+    try:
+        yield made
+    finally:
+        made.unmount()

@@ -1,0 +1,51 @@
+"""
+Snakemake in a process that is forked from one where it is imported already.
+
+Most of a dry run's time is imports, and the tests run hundreds of them. What is forked has none of
+the workflow's own modules: each run imports those of the Snakefile that it is given.
+"""
+
+import atexit
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+
+IMPORTED = (
+    *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.scheduling.job_scheduler"),
+    *("snakemake.executors.local", "snakemake.linting.rules", "snakemake.report"),
+    *("snakemake_executor_plugin_cluster_generic", "snakemake_logger_plugin_rich"),
+    *("pandas", "jsonschema", "yaml"),
+)
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(IMPORTED)
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def snakemake(arguments, cwd, environment, output):
+    """Be ``python -m snakemake``, in a fresh fork."""
+    to = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(to, 1)
+    os.dup2(to, 2)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    ours = (f"{OURS}/scripts", f"{OURS}/workflow", f"{OURS}/tests")
+    sys.path[:] = [str(cwd), *(path for path in sys.path if path and not path.startswith(ours))]
+    sys.argv = ["snakemake", *arguments]
+    from snakemake.cli import main
+
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()
+
+
+def run(arguments, cwd):
+    """Run Snakemake; return code and output, both streams as one text, as `subprocess.run` does."""
+    with tempfile.NamedTemporaryFile("r", errors="replace") as output:
+        job = SERVER.Process(target=snakemake, args=(arguments, cwd, dict(os.environ), output.name))
+        job.start()
+        job.join()
+        return subprocess.CompletedProcess(arguments, job.exitcode, output.read())
