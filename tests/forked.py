@@ -16,7 +16,8 @@ IMPORTED = (
     *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.scheduling.job_scheduler"),
     *("snakemake.executors.local", "snakemake.linting.rules", "snakemake.report"),
     *("snakemake_executor_plugin_cluster_generic", "snakemake_logger_plugin_rich"),
-    *("pandas", "jsonschema", "yaml"),
+    *("snakemake.storage", "snakemake.profiles", "smart_open", "requests", "jinja2"),
+    *("pandas", "pyarrow.pandas_compat", "jsonschema", "yaml"),
 )
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(IMPORTED)

@@ -4,7 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 from urllib.parse import quote
+
+from snakemake.exceptions import WorkflowError
 
 FOLDER = ".snakemake/badpix_selfcal"
 # The tables that were handed over, by name and identity, so that none is written twice.
@@ -31,11 +34,20 @@ def hand_over(name, table, write=True):
         return HANDED[name, id(table)][1]
     text = json.dumps(table)
     path = f"{FOLDER}/{name}-{digest(text)}.json"
-    if write and not os.path.exists(path):
+    if write and not holds(path, text):
         with whole(path) as part, open(part, "w", encoding="utf-8") as file:
             file.write(text)
     HANDED[name, id(table)] = table, path
     return path
+
+
+def holds(path, text):
+    """Tell whether a file holds a text: after a power cut it may be there, and empty."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read() == text
+    except (OSError, ValueError):
+        return False
 
 
 def digest(text):
@@ -45,13 +57,26 @@ def digest(text):
 
 @contextlib.contextmanager
 def whole(path):
-    """Yield a name to write to; the file appears when all of it is written."""
-    os.makedirs(FOLDER, exist_ok=True)
+    """
+    Yield a name to write to; the file appears when all of it is written.
+
+    Raises
+    ------
+    WorkflowError
+        If it cannot be written.
+    """
     part = f"{path}.{os.getpid()}.part"
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(part)  # of a process of that number that was killed
-    yield part
-    os.replace(part, path)
+    try:
+        os.makedirs(FOLDER, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)  # of a process of that number that was killed
+        yield part
+        os.replace(part, path)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WorkflowError(
+            f"{path}: cannot be written ({reason}); make room or allow it, then run again"
+        ) from error
 
 
 # ---- what a job on a cluster needs of the members ------------------------------------------------
@@ -75,8 +100,6 @@ def keep_rows(config, rows):
     rows : list of tuple
         Of the columns in ``tables.COLUMNS``.
     """
-    import sqlite3
-
     distinct = {}
     for row in rows:
         distinct.setdefault((row[5], *row[2:5]), row)
@@ -120,8 +143,6 @@ def rows_of_job(config, wildcards):
     path = os.path.abspath(rows_path(config))
     if not os.path.exists(path):
         return None
-    import sqlite3
-
     rows = []
     try:
         # Immutable: nobody writes to it, and a shared file system need not lock it.
