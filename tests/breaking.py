@@ -1,5 +1,5 @@
 """
-Ways to break inputs and runs at random, each by a seed: for the tests, a few; for `make fuzz`, many.
+Ways to break inputs and runs at random, by a seed: for the tests, a few; for `make fuzz`, many.
 
 Each returns what became of it in a word, or raises an AssertionError where a promise is broken.
 """
@@ -62,7 +62,7 @@ def break_header(folder, rng):
     try:
         found = [(h.name, h.shape, h.start) for h in read_hdus(str(path))[1:]]
     except Fault as fault:
-        assert str(fault).startswith(str(path)), fault
+        assert str(fault).startswith(str(path)), fault  # noqa: PT017
         return "refused"
     wanted = structure(path)
     if wanted is None:

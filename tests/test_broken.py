@@ -46,7 +46,7 @@ def test_only_what_waits_for_the_disk_survives(ext4):
     "moment", ["results/stacks/*/minimum.fits", "results/flagged/*/*.fits", ""]
 )
 def test_a_run_goes_on_after_a_power_cut(ext4, quiet, moment):
-    """In the middle or at the end: no file is less than whole, and the plain command does the rest."""
+    """In the middle or at the end: every file is whole, and the plain command does the rest."""
     workflow = breaking.write_inputs(ext4.folder / "run")
     run = breaking.start(workflow.folder)
     if moment:

@@ -230,3 +230,14 @@ def test_read_only_checkout_and_inputs(nods, tmp_path_factory):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert nods.path("results/summary.csv").exists()
+
+
+def test_a_home_that_cannot_be_written_to(nods, monkeypatch):
+    """The run and its figures end well, and lists of fonts and the like stay in the run folder."""
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    out = nods.run("--", "all", "figures").stdout
+    assert "temporary cache directory" not in out
+    assert list(nods.path("results/figures").glob("*/flags.png"))
+    assert list(nods.path(".snakemake/matplotlib").glob("fontlist*.json"))

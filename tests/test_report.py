@@ -1,10 +1,16 @@
 """The report, in a real browser: it opens offline, what it says and shows is there."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from browser import MISSING, errors, open_browser
-from conftest import Workflow, wait_for, write_association, write_exposure
+from conftest import ROOT, Workflow, wait_for, write_association, write_exposure
+from docutils.core import publish_doctree
+from docutils.nodes import emphasis, reference, system_message
+
+from badpix_selfcal.tables import write_table
+from figures.draw_stack import numbers
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
@@ -96,6 +102,21 @@ def test_a_report_before_any_figure_exists(nods):
     done = nods.run("--report", "report.html")
     assert "Traceback" not in done.stdout
     assert nods.path("report.html").stat().st_size > 10_000
+
+
+def test_what_a_header_holds_is_no_markup(tmp_path):
+    """Units that would be links or emphasis in a caption: docutils has nothing to complain of."""
+    cards = dict.fromkeys(("BPXNEXP", "BPXKERN", "BPXNLO", "BPXNHI", "BPXNEDGE"), 1)
+    unit = r"MJy_ / |sr|_ *of* `sky`_ \n"
+    stack = SimpleNamespace(header={**cards, "BPXEDGE": "zero"}, axis=1, unit=unit, sigma=1.0)
+    write_table(str(tmp_path / "numbers.csv"), numbers(stack))
+    caption = (ROOT / "workflow/report/flags.rst").read_text()
+    caption = caption.replace("{{ snakemake.wildcards.stack }}", "e__-0123456789ab")
+    caption = caption.replace("{{ snakemake.output.numbers }}", str(tmp_path / "numbers.csv"))
+    page = publish_doctree(caption, settings_overrides={"report_level": 5})
+    for kind in (system_message, reference, emphasis):
+        assert not list(page.findall(kind))
+    assert unit in page.astext()
 
 
 def test_nothing_is_fetched(report):

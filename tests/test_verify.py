@@ -205,6 +205,29 @@ def test_the_target_fails_and_lists_what_it_found(copy):
     assert "cards BPXKERN" in done.stdout
 
 
+def test_what_stdatamodels_refuses_is_found(copy):
+    """A card of another type, but not one that the exposure itself has."""
+    flagged = the(copy, RESULTS["flagged"])
+    exposure = copy / "rate" / f"{NAMES[0]}_rate.fits"
+
+    def found():
+        planned = copy / "models.json"
+        planned.write_text(json.dumps([[str(exposure), str(flagged)]]))
+        program("verify_models", planned, "results/verify/m.csv", cwd=copy)
+        return table(copy, "m")
+
+    assert found() == []
+    for path in (flagged, exposure):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["S_BPXSLF"] = 5
+        if path == flagged:
+            ((file, fault),) = found()
+            assert file == str(flagged)
+            assert "is refused by stdatamodels: " in fault
+            assert "5 is not of type 'string'" in fault
+    assert found() == []
+
+
 def test_digests_of_results_are_kept_for_sha256sum(copy):
     lines = (copy / "results/SHA256SUMS").read_text().splitlines()
     found = {line.split("  ")[1]: line.split("  ")[0] for line in lines}

@@ -25,6 +25,7 @@ RESULTS = {
     "mask": "results/mask",
     "check": "results/check.csv",
     "verify_stack": "results/verify/{stack}.csv",
+    "verify_models": "results/verify/models_{part}.csv",
     "verify_tables": "results/verify/tables.csv",
     "verify": "results/verify.csv",
     "sums": "results/SHA256SUMS",

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 
 import numpy as np
 from matplotlib import colormaps
@@ -602,17 +603,18 @@ PLAYING = {p.name: p.card for p in of_stage("threshold")}
 
 
 def numbers(stack):
-    """List what the captions say: name and value."""
+    """List what the captions say: name and value, as reStructuredText."""
     header = stack.header
+    unit = re.sub(r"[\\*_`|]", r"\\\g<0>", stack.unit)  # a header may hold what is markup there
     return [
         ("exposures", header["BPXNEXP"]),
         ("kernel_size", header["BPXKERN"]),
         ("edge_mode", header["BPXEDGE"]),
         ("dispersion axis", stack.axis or "both"),
         *((name, header[card]) for name, card in PLAYING.items() if card in header),
-        (f"noise [{stack.unit}]", f"{stack.sigma:.5g}"),
-        (f"low threshold [{stack.unit}]", f"{header.get('BPXTHLO', np.nan):.5g}"),
-        (f"high threshold [{stack.unit}]", f"{header.get('BPXTHHI', np.nan):.5g}"),
+        (f"noise [{unit}]", f"{stack.sigma:.5g}"),
+        (f"low threshold [{unit}]", f"{header.get('BPXTHLO', np.nan):.5g}"),
+        (f"high threshold [{unit}]", f"{header.get('BPXTHHI', np.nan):.5g}"),
         ("deviants low, about", header.get("BPXNDLO", "unknown")),
         ("deviants high, about", header.get("BPXNDHI", "unknown")),
         ("flagged low", header["BPXNLO"]),

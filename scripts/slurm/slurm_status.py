@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 from badpix_selfcal.program import parser
 from badpix_selfcal.slurm import LOGS, cached_states, exit_mark

@@ -145,6 +145,8 @@ flagged_of_stack = {
     stack: rows.drop_duplicates("exposure")[["path", "exposure"]].values.tolist()
     for stack, rows in flagged.groupby("stack")
 }
+flagged_pairs = flagged.drop_duplicates("flagged")[["path", "flagged"]].values.tolist()
+MODELS = 64  # that a program opens, to whom the first costs as much as fifteen more
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 # One exposure of each stack is shown before and after: the first science one by name.
 shown = (
@@ -251,6 +253,12 @@ def verified(wildcards):
     return hand_over(
         stack, [list(exposures_of_stack.get(stack, [])), flagged_of_stack[stack]]
     )
+
+
+def opened_strictly(wildcards):
+    """Return the file that names the flagged exposures of a part, and whose they are."""
+    part = slice(int(wildcards.part) * MODELS, (int(wildcards.part) + 1) * MODELS)
+    return hand_over(f"models-{wildcards.part}", flagged_pairs[part])
 
 
 def suggestions(wildcards):

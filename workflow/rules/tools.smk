@@ -122,6 +122,26 @@ rule verify_stack:
         " {params.planned} {output}"
 
 
+rule verify_models:
+    """Open flagged exposures under strict validation."""
+    output:
+        temp(path_of("verify_models")),
+    log:
+        "logs/verify_models/{part}.log",
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        planned=opened_strictly,
+        asked=inputs.PLANNED,
+    shell:
+        "selfcal verify_models --log {log} {params.planned} {output}"
+
+
 rule verify_tables:
     """Make tables, associations and links again, and compare."""
     output:
@@ -158,6 +178,7 @@ rule verify:
     """Prove that the results are what today's inputs make."""
     input:
         collect(path_of("verify_stack"), stack=flagged_of_stack),
+        collect(path_of("verify_models"), part=range(-(-len(flagged_pairs) // MODELS))),
         rules.verify_tables.output,
     log:
         "logs/verify.log",
