@@ -67,7 +67,10 @@ def glob_of(folder, planned, name):
 
 
 def table(folder, name):
-    return pd.read_csv(folder / f"results/verify/{name}.csv").values.tolist()
+    """Return the faults of a table of results: file and fault."""
+    rows = pd.read_csv(folder / f"results/verify/{name}.csv")
+    assert (rows["fault"].isna() | rows["sha256"].isna()).all()
+    return rows.loc[rows["fault"].notna(), ["file", "fault"]].values.tolist()
 
 
 def the(folder, pattern):

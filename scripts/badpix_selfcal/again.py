@@ -1,17 +1,19 @@
 """To make a result again, by the program that made it, and to compare the two to the bit."""
 
+import contextlib
 import filecmp
+import importlib
 import os
-import subprocess
-import sys
 import tempfile
+from glob import escape as glob_escape
+from glob import glob
 
 from badpix_selfcal.headers import read_hdus
 from badpix_selfcal.program import Fault
+from badpix_selfcal.tables import digest_row
 
-COLUMNS = ("file", "fault")
+COLUMNS = ("file", "fault", "sha256")  # a result has one of the two
 DATED = (b"CHECKSUM", b"DATASUM ")  # whose comments tell when they were written
-LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "selfcal")
 
 
 def beside(path):
@@ -22,18 +24,33 @@ def beside(path):
 
 def run(name, *words):
     """
-    Run a program of the workflow.
+    Run a program of the workflow in this process; what it warns of was said in the run.
 
     Raises
     ------
     Fault
-        With its own first line.
+        Its own, or for whatever else it stumbles over: damaged tables, say.
     """
-    command = [sys.executable, "-Es", LAUNCHER, name, *map(str, words)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if ": error: " in line]
-        raise Fault((lines or [f"{name} ended with {done.returncode}"])[0])
+    module = importlib.import_module(f"{room_of(name)}.{name}")
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        try:
+            module.main(module.options().parse_args([str(word) for word in words]))
+        except Fault:
+            raise
+        except Exception as error:
+            raise Fault(f"{name} fails: {type(error).__name__}: {error}") from error
+
+
+def room_of(name):
+    """Return the folder below scripts that a program lies in."""
+    scripts = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    (path,) = glob(os.path.join(glob_escape(scripts), "*", f"{name}.py"))
+    return os.path.basename(os.path.dirname(path))
+
+
+def row(path, fault):
+    """Return the row of a result in the tables: its fault or, without one, its digest."""
+    return path, fault, "" if fault else digest_row(path)[-1]
 
 
 def difference(path, again):

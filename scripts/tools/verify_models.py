@@ -58,4 +58,5 @@ def options():
 
 def main(arguments):
     """Write the table of faults, empty but for its header if there are none."""
-    write_table(arguments.output, [COLUMNS, *verify(read_planned(arguments.planned))])
+    faults = verify(read_planned(arguments.planned))
+    write_table(arguments.output, [COLUMNS, *((path, fault, "") for path, fault in faults)])

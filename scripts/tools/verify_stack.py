@@ -1,9 +1,9 @@
-"""Make a stack and its flagged exposures again, and list what differs from the results."""
+"""Make a stack and its flagged exposures again, and compare the results with it."""
 
 import os
 
 from badpix_selfcal import parameters
-from badpix_selfcal.again import COLUMNS, beside, difference, run
+from badpix_selfcal.again import COLUMNS, beside, difference, row, run
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import read_planned, write_table
@@ -39,7 +39,7 @@ def stages(stack, exposures, words, folder):
 
 def verify(stack, exposures, flagged, words, folder):
     """
-    Yield the faults of a stack.
+    Yield the results of a stack, each with its fault, empty if it has none.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def verify(stack, exposures, flagged, words, folder):
     if stack != SKIPPED:
         for name, again, command in stages(stack, exposures, words, folder):
             run(name, *command)
-            if name != "pedestal" and (fault := difference(path_of(name, stack=stack), again)):
-                yield path_of(name, stack=stack), fault
+            if name != "pedestal":
+                yield path_of(name, stack=stack), difference(path_of(name, stack=stack), again)
         os.remove(os.path.join(folder, "pedestal.fits"))
         flags = [os.path.join(folder, "flags.fits")]
     for path, exposure in flagged:
@@ -75,15 +75,14 @@ def verify(stack, exposures, flagged, words, folder):
             os.remove(again)
         except Fault as error:
             fault = str(error)
-        if fault:
-            yield result, fault
+        yield result, fault
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
     options.add_argument("planned", help="the stack's exposures and its flagged ones, JSON")
-    options.add_argument("output", help="table of faults")
+    options.add_argument("output", help="table of results")
     options.add_argument("--stack", required=True, help="its name, or skipped")
     for stage in ("median", "threshold"):
         parameters.add_options(options, stage)
@@ -91,14 +90,15 @@ def options():
 
 
 def main(arguments):
-    """Write the table of faults, empty but for its header if there are none."""
+    """Write the table of results, each with its fault or its digest."""
     exposures, flagged = read_planned(arguments.planned)
     values = vars(arguments)
     words = {stage: parameters.words(stage, values).split() for stage in ("median", "threshold")}
     rows = [COLUMNS]
     with beside(arguments.output) as folder:
         try:
-            rows += verify(arguments.stack, exposures, flagged, words, folder)
+            for path, fault in verify(arguments.stack, exposures, flagged, words, folder):
+                rows.append(row(path, fault))
         except Fault as fault:
-            rows.append((path_of("stack", stack=arguments.stack), str(fault)))
+            rows.append(row(path_of("stack", stack=arguments.stack), str(fault)))
     write_table(arguments.output, rows)

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 
-from badpix_selfcal.again import COLUMNS, beside, difference, run
+from badpix_selfcal.again import COLUMNS, beside, difference, row, run
 from badpix_selfcal.paths import path_of
 from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import digest_row, read_planned, write_table
@@ -25,7 +25,7 @@ def links(folder):
 
 
 def tables(members, exposures, folder):
-    """Yield the faults of members.csv, checksums.csv and summary.csv, from files made again."""
+    """Yield members.csv, checksums.csv and summary.csv with their faults, from files made again."""
     for name, words in (
         ("members", [members]),
         ("checksums", [exposures]),
@@ -37,28 +37,30 @@ def tables(members, exposures, folder):
             fault = difference(path_of(name), again)
         except Fault as error:
             fault = str(error)
-        if fault:
-            yield path_of(name), fault
+        yield path_of(name), fault
 
 
 def provenance(associations):
-    """Yield the faults of provenance.json: other associations or exposures than today's."""
-    path = path_of("provenance")
+    """Return what provenance.json says wrong of today's associations and exposures."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path_of("provenance"), encoding="utf-8") as file:
             record = json.load(file)
         with open(path_of("checksums"), newline="") as file:
-            exposures = [(row["path"], row["sha256"]) for row in csv.DictReader(file)]
-        today = [(row[0], row[-1]) for row in map(digest_row, associations)]
-        for key, wanted in (("associations", today), ("exposures", exposures)):
-            if [(row["path"], row["sha256"]) for row in record[key]] != wanted:
-                yield path, f"names other {key} than today's"
+            exposures = [(line["path"], line["sha256"]) for line in csv.DictReader(file)]
+        digests = [digest_row(path) for path in associations]
+        today = [(path, digest) for path, *_, digest in digests]
+        others = [
+            key
+            for key, wanted in (("associations", today), ("exposures", exposures))
+            if [(entry["path"], entry["sha256"]) for entry in record[key]] != wanted
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        yield path, f"is damaged: {type(error).__name__} {error}"
+        return f"is damaged: {type(error).__name__} {error}"
+    return f"names other {' and '.join(others)} than today's" if others else ""
 
 
 def associations(table, noise, folder):
-    """Yield the faults of flagged associations and of their views; `noise`: stacks have one."""
+    """Yield flagged associations with their and their views' faults; `noise`: stacks have one."""
     for path, name, stacks, others in table:
         result, view = (path_of(rule, association=name) for rule in ("associate", "view"))
         again, links_again = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
@@ -68,8 +70,7 @@ def associations(table, noise, folder):
         except Fault as error:
             yield result, str(error)
             continue
-        if fault := difference(result, again):
-            yield result, fault
+        yield result, difference(result, again)
         if links(view) != links(links_again):
             yield view, "does not link to what belongs to today's products"
 
@@ -82,19 +83,18 @@ def options():
     options.add_argument(
         "associations", help="path, name, stacks and other members of each association, JSON"
     )
-    options.add_argument("output", help="table of faults")
+    options.add_argument("output", help="table of results")
     options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
     return options
 
 
 def main(arguments):
-    """Write the table of faults, empty but for its header if there are none."""
+    """Write the table of results, each with its fault or its digest."""
     table = read_planned(arguments.associations)
     with beside(arguments.output) as folder:
-        rows = [
-            COLUMNS,
+        found = [
             *tables(arguments.members, arguments.exposures, folder),
-            *provenance(sorted(row[0] for row in table)),
+            (path_of("provenance"), provenance(sorted(path for path, *_ in table))),
             *associations(table, arguments.noise, folder),
         ]
-    write_table(arguments.output, rows)
+    write_table(arguments.output, [COLUMNS, *(row(path, fault) for path, fault in found)])

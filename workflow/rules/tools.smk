@@ -94,9 +94,6 @@ rule check:
 
 # ---- verify: no results are inputs, as those that are stale are to be found, not made again ----
 
-kept_stages = ["minimum", "median", "threshold"]
-kept_stages += ["unusable"] * (used["edge_mode"] == "shrink") + ["noise"] * by_noise
-
 
 rule verify_stack:
     """Make a stack again, and compare."""
@@ -184,20 +181,5 @@ rule verify:
         "logs/verify.log",
     conda:
         "../../envs/environment.yaml"
-    params:
-        planned=lambda wildcards: hand_over(
-            "results",
-            [
-                path_of(name, stack=stack)
-                for stack in exposures_of_stack.index
-                for name in kept_stages
-            ]
-            + list(flagged_files)
-            + [path_of("associate", association=name) for name in association_files]
-            + [
-                path_of(name)
-                for name in ("members", "summary", "checksums", "provenance")
-            ],
-        ),
     shell:
-        "selfcal verify --log {log} {params.planned} {input}"
+        "selfcal verify --log {log} {input}"
