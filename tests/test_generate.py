@@ -14,6 +14,7 @@ from download import download
 from jwst.associations import load_asn
 from jwst.associations.load_as_asn import LoadAsLevel2Asn
 
+from badpix_selfcal import pool as pool_module
 from badpix_selfcal.names import stack_name
 from badpix_selfcal.tables import member_rows
 
@@ -279,10 +280,20 @@ def test_the_pool_has_every_exposure(here):
     }  # fmt: skip
     assert row["path"] == f"mast/{row['name']}/{row['name']}_rate.fits"
     assert row["stack"] == stack_name(names.values())
-    assert "exposures: 16, of which 11 play no part (" in said
+    assert "exposures: 16, 11 of them without a part (" in said
     assert "2 target acquisition" in said
     assert "mirifulong_rate.fits: no PROGRAM in its header" in said
     assert "MIR_IMAGE" not in said
+
+
+def test_the_reading_of_thousands_of_headers_shows_its_progress(monkeypatch, capsys):
+    """A line for each thousand, and none for fewer."""
+    monkeypatch.setattr(pool_module, "read_exposure", lambda path, _: {"name": path, "path": path})
+    for n, expected in ((999, []), (2500, ["1000 of 2500", "2000 of 2500"])):
+        rows, _ = pool_module.read_pool([f"e{i}" for i in range(n)])
+        assert len(rows) == n
+        said = capsys.readouterr().err.splitlines()
+        assert said == [f"{count} headers read" for count in expected]
 
 
 def test_the_stack_is_that_of_the_run(here):
@@ -477,7 +488,7 @@ def test_what_is_told_of_stacks(here):
     download(here / "mast", extra, {"READPATT": "NRSIRS2", "NGROUPS": 24})
     said = generate("mast").stdout
     assert f"1 alone, so that nothing would be flagged (skipped): {alone}" in said
-    few = re.search(r"^1 stacks of fewer than 4 exposures .*: (.*)$", said, re.M)[1]
+    few = re.search(r"^1 stack of fewer than 4 exposures .*: (.*)$", said, re.M)[1]
     assert few == stack_name(nods)
     stack = stack_name([*slow, extra])
     assert f": {stack} (NRSIRS2, NRSIRS2RAPID)" in said

@@ -237,6 +237,22 @@ def test_what_the_summary_warns_of(header, warnings):
     assert row_of(header, PRODUCT)["warnings"] == ("; ".join(warnings) or None)
 
 
+@pytest.mark.parametrize(
+    ("product", "words"),
+    [
+        ({"n_exposures": 1, "n_background": 0}, "add dedicated backgrounds"),
+        ({"n_exposures": 12, "n_background": 0}, "add dedicated backgrounds"),
+        ({"n_exposures": 3, "n_background": 2}, "add selfcal exposures of other positions"),
+        ({"n_exposures": 4, "n_background": 1}, "look at runs.png of the target figures"),
+    ],
+)
+def test_advice_fits_the_stack(product, words):
+    """Nobody is told to add what is listed already."""
+    (warning,) = warnings_of({"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0, "BPXNLINE": 7}, product)
+    assert words in warning
+    assert warning.count("; ") == 1
+
+
 def test_the_columns_of_the_summary():
     header = {card: i for i, card in enumerate(CARDS.values())} | {"S_BPXSLF": "COMPLETE"}
     row = row_of(header, PRODUCT)

@@ -266,14 +266,17 @@ class Checks:
             found.append(f"... and {len(table) - MOST_LINES - 1} more groups: {POOL}")
         texts = {
             "alone, so that nothing would be flagged (skipped)": self.alone,
-            "stacks of mixed readout patterns, whose masks differ in depth (selfcal_match: "
+            "stack of mixed readout patterns, whose masks differ in depth (selfcal_match: "
             "READPATT keeps them apart)": self.readout,
-            "stacks of very different numbers of groups, whose masks differ in depth": self.depth,
-            f"stacks of fewer than {FEW} exposures without dedicated background (spectral lines "
+            "stack of very different numbers of groups, whose masks differ in depth": self.depth,
+            f"stack of fewer than {FEW} exposures without dedicated background (spectral lines "
             "may be flagged)": self.few,
         }
         return found + [
-            f"{len(names)} {text}: {shortened(names)}" for text, names in texts.items() if names
+            f"{len(names)} {text if len(names) == 1 else text.replace('stack ', 'stacks ', 1)}: "
+            f"{shortened(names)}"
+            for text, names in texts.items()
+            if names
         ]
 
 
@@ -302,7 +305,7 @@ def pool_lines(rows):
     if strange:
         usual["of which below"] = len(strange)
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(usual.items()))
-    lines = [f"exposures: {len(rows)}, of which {len(out)} play no part; see {POOL}"]
+    lines = [f"exposures: {len(rows)}, {len(out)} of them without a part; see {POOL}"]
     if kinds:
         lines[0] = lines[0].replace(";", f" ({kinds});")
     more = [f"... and {len(strange) - MOST_LINES} more"] if len(strange) > MOST_LINES else []
