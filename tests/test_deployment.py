@@ -168,6 +168,14 @@ def test_as_a_module_with_a_prefix(nods):
     planned = nods.run("selfcal_plan", **parent).stdout
     assert "files:     0 to make" in planned, planned
     assert "0 results, 0 MB, to delete" in nods.run("selfcal_prune", **parent).stdout
+    nods.run("selfcal_verify", **parent)
+    assert len(nods.path("sub/results/SHA256SUMS").read_text().splitlines()) == 13
+    flags = next(nods.path("sub/results/stacks").glob("*/flags.fits"))
+    flags.write_bytes(flags.read_bytes()[:-1] + b"x")
+    assert nods.run("selfcal_verify", check=False, **parent).returncode != 0
+    (found,) = nods.path("sub/results/verify.csv").read_text().splitlines()[1:]
+    assert found.startswith("sub/results/stacks/")
+    assert not nods.path("results").exists()
 
 
 PARENT = (

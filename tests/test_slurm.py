@@ -145,16 +145,41 @@ def submitted(stdout):
     return stdout.count("with external jobid")
 
 
-@pytest.fixture
-def two_workflows(tmp_path):
-    workflows = [Workflow(tmp_path / name) for name in ("local", "slurm")]
-    for workflow in workflows:
-        workflow.folder.mkdir()
-    return workflows
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The three stacks, run without Slurm."""
+    workflow = Workflow(tmp_path_factory.mktemp("local"))
+    three_stacks(workflow)
+    workflow.run("--quiet", "all")
+    return workflow
 
 
-def test_the_demo_gives_the_results_of_a_laptop(two_workflows):
-    local, remote = two_workflows
+def start_slow(workflow, folder):
+    """Start the three stacks on Slurm, by a copy of the workflow, and wait until a median waits."""
+    three_stacks(workflow)
+    snakefile = copy_workflow(folder)
+    script = folder / "scripts/stages/median.py"
+    script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
+    run = start(workflow, snakefile=snakefile)
+    mark = workflow.path("median_is_running")
+    wait_for(lambda: mark.exists() or run.poll() is not None, "median", seconds=60)
+    assert run.poll() is None, run.communicate()
+    return run
+
+
+# Waits to be ended the first time, goes on the second.
+SLOW = """def main(arguments):
+    import os, time
+    if not os.path.exists("median_is_running"):
+        open("median_is_running", "w").close()
+        time.sleep(300)
+"""
+
+
+def test_the_demo_gives_the_results_of_a_laptop(tmp_path):
+    local, remote = (Workflow(tmp_path / name) for name in ("local", "slurm"))
+    local.folder.mkdir()
+    remote.folder.mkdir()
     shutil.copytree(ROOT / "demo", local.path("demo"), copy_function=os.link)
     local.run("--quiet", "all", associations=None)
     # The same files, as headers and checksums.csv tell their dates.
@@ -204,48 +229,19 @@ def queue(form):
     return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
 
 
-def test_a_cancelled_job_is_made_again(two_workflows, tmp_path):
+def test_a_cancelled_job_is_made_again(workflow, local, tmp_path_factory):
     """By scancel while it runs: the job is retried; the products are the same."""
-    local, remote = two_workflows
-    for workflow in two_workflows:
-        three_stacks(workflow)
-    local.run("--quiet", "all")
-    snakefile = copy_workflow(tmp_path)
-    script = tmp_path / "scripts/stages/median.py"
-    script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
-    run = start(remote, snakefile=snakefile)
-    mark = remote.path("median_is_running")
-    wait_for(lambda: mark.exists() or run.poll() is not None, "median", seconds=60)
-    assert run.poll() is None, run.communicate()
+    run = start_slow(workflow, tmp_path_factory.mktemp("slow"))
     subprocess.run(["scancel", "--user", "root"], check=True)
     out, _ = run.communicate(timeout=300)
     assert run.returncode == 0, out
     assert submitted(out) >= 3, out
-    assert_same_results(local, remote)
+    assert_same_results(local, workflow)
 
 
-# Waits to be cancelled the first time, goes on the second.
-SLOW = """def main(arguments):
-    import os, time
-    if not os.path.exists("median_is_running"):
-        open("median_is_running", "w").close()
-        time.sleep(300)
-"""
-
-
-def test_a_job_out_of_time_gets_more(two_workflows, tmp_path):
+def test_a_job_out_of_time_gets_more(workflow, local, tmp_path_factory):
     """Slurm ends the first attempt at its limit; the second has twice the time."""
-    local, remote = two_workflows
-    for workflow in two_workflows:
-        three_stacks(workflow)
-    local.run("--quiet", "all")
-    snakefile = copy_workflow(tmp_path)
-    script = tmp_path / "scripts/stages/median.py"
-    script.write_text(script.read_text().replace("def main(arguments):", SLOW, 1))
-    run = start(remote, snakefile=snakefile)
-    mark = remote.path("median_is_running")
-    wait_for(lambda: mark.exists() or run.poll() is not None, "median", seconds=60)
-    assert run.poll() is None, run.communicate()
+    run = start_slow(workflow, tmp_path_factory.mktemp("slow"))
     (first,) = [line.split() for line in queue("%i %l %j") if "selfcal" in line]
     end = subprocess.run(["date", "+%FT%T"], capture_output=True, text=True, check=True)
     # Slurm's limits are of minutes at least; so its end is moved to now.
@@ -261,7 +257,7 @@ def test_a_job_out_of_time_gets_more(two_workflows, tmp_path):
     assert run.returncode == 0, out
     assert "DUE TO TIME LIMIT" in out
     assert minutes(second[1]) == 2 * minutes(first[1])
-    assert_same_results(local, remote)
+    assert_same_results(local, workflow)
 
 
 def minutes(limit):

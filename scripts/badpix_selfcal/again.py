@@ -9,6 +9,7 @@ from glob import escape as glob_escape
 from glob import glob
 
 from badpix_selfcal.headers import read_hdus
+from badpix_selfcal.paths import path_of
 from badpix_selfcal.program import Fault
 from badpix_selfcal.tables import digest_row
 
@@ -43,9 +44,20 @@ def run(name, *words):
 
 def room_of(name):
     """Return the folder below scripts that a program lies in."""
-    scripts = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    (path,) = glob(os.path.join(glob_escape(scripts), "*", f"{name}.py"))
-    return os.path.basename(os.path.dirname(path))
+    here = os.path.dirname(os.path.abspath(__file__))
+    found = glob(os.path.join(glob_escape(os.path.dirname(here)), "*", f"{name}.py"))
+    (folder,) = {os.path.dirname(path) for path in found} - {here}
+    return os.path.basename(folder)
+
+
+def prefix_option(options):
+    """Add the option --prefix to an argument parser."""
+    options.add_argument("--prefix", default="", help="what the paths of results begin with")
+
+
+def below(prefix):
+    """Return `path_of` for the results of a module, which lie below its prefix."""
+    return lambda name, **wildcards: prefix + path_of(name, **wildcards)
 
 
 def row(path, fault):

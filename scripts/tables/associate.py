@@ -28,11 +28,10 @@ def flagged_association(association, stacks, folder, target, prefix="", others=(
         Where the new one is to lie; what is below the working directory becomes relative to it.
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
-    roles : sequence of str
-        The exptypes whose flagged exposures were written.
-
     others : list of str
         The paths of members that play no part, which may lie elsewhere than the association says.
+    roles : sequence of str
+        The exptypes whose flagged exposures were written.
 
     Returns
     -------
@@ -115,6 +114,7 @@ def options():
     options.add_argument(
         "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures were written"
     )
+    options.add_argument("--prefix", help="of the results; that of the output, if it is one")
     return options
 
 
@@ -122,7 +122,9 @@ def main(arguments):
     """Write ``associations/{name}.json`` and the links ``by_association/{name}``."""
     path, output, stacks = arguments.association, arguments.output, arguments.stacks
     association = read_association(path)
-    prefix = prefix_of(output, "associate")
+    prefix = arguments.prefix
+    if prefix is None:
+        prefix = prefix_of(output, "associate")
     clear_view(arguments.view)
     for product, stack in zip(association["products"], stacks, strict=True):
         folder = os.path.join(arguments.view, product["name"])

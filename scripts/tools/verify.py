@@ -3,9 +3,8 @@
 import csv
 import os
 
-from badpix_selfcal.again import COLUMNS
+from badpix_selfcal.again import COLUMNS, below, prefix_option
 from badpix_selfcal.files import atomic_write
-from badpix_selfcal.paths import path_of
 from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import write_table
 
@@ -13,13 +12,14 @@ from badpix_selfcal.tables import write_table
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
+    prefix_option(options)
     options.add_argument("tables", nargs="+", help="tables of results, faults and digests")
     return options
 
 
 def main(arguments):
     """Write ``verify.csv`` and, if it is empty, ``SHA256SUMS``, which sha256sum -c takes."""
-    rows = []
+    rows, path_of = [], below(arguments.prefix)
     for path in arguments.tables:
         with open(path, newline="", encoding="utf-8") as file:
             rows += [tuple(line) for line in csv.reader(file)][1:]

@@ -3,7 +3,7 @@
 import os
 
 from badpix_selfcal import parameters
-from badpix_selfcal.again import COLUMNS, beside, difference, row, run
+from badpix_selfcal.again import COLUMNS, below, beside, difference, prefix_option, row, run
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.program import Fault, parser
 from badpix_selfcal.tables import read_planned, write_table
@@ -37,7 +37,7 @@ def stages(stack, exposures, words, folder):
     return [(step[0], file[step[0]], step[1]) for step in steps if step]
 
 
-def verify(stack, exposures, flagged, words, folder):
+def verify(stack, exposures, flagged, words, folder, path_of=path_of):
     """
     Yield the results of a stack, each with its fault, empty if it has none.
 
@@ -53,6 +53,8 @@ def verify(stack, exposures, flagged, words, folder):
         The options of the stages median and threshold.
     folder : str
         For the files that are made again.
+    path_of : callable
+        As of badpix_selfcal.paths.
 
     Yields
     ------
@@ -84,6 +86,7 @@ def options():
     options.add_argument("planned", help="the stack's exposures and its flagged ones, JSON")
     options.add_argument("output", help="table of results")
     options.add_argument("--stack", required=True, help="its name, or skipped")
+    prefix_option(options)
     for stage in ("median", "threshold"):
         parameters.add_options(options, stage)
     return options
@@ -94,11 +97,11 @@ def main(arguments):
     exposures, flagged = read_planned(arguments.planned)
     values = vars(arguments)
     words = {stage: parameters.words(stage, values).split() for stage in ("median", "threshold")}
-    rows = [COLUMNS]
+    rows, path_of = [COLUMNS], below(arguments.prefix)
     with beside(arguments.output) as folder:
         try:
-            for path, fault in verify(arguments.stack, exposures, flagged, words, folder):
-                rows.append(row(path, fault))
+            found = verify(arguments.stack, exposures, flagged, words, folder, path_of)
+            rows += [row(path, fault) for path, fault in found]
         except Fault as fault:
             rows.append(row(path_of("stack", stack=arguments.stack), str(fault)))
     write_table(arguments.output, rows)

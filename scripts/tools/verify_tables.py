@@ -4,10 +4,9 @@ import csv
 import json
 import os
 
-from badpix_selfcal.again import COLUMNS, beside, difference, row, run
-from badpix_selfcal.paths import path_of
+from badpix_selfcal.again import COLUMNS, below, beside, difference, prefix_option, row, run
 from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.tables import digest_row, read_planned, write_table
+from badpix_selfcal.tables import FLAGGED, digest_row, read_planned, write_table
 
 
 def links(folder):
@@ -24,7 +23,7 @@ def links(folder):
     }
 
 
-def tables(members, exposures, folder):
+def tables(members, exposures, folder, path_of):
     """Yield members.csv, checksums.csv and summary.csv with their faults, from files made again."""
     for name, words in (
         ("members", [members]),
@@ -40,7 +39,7 @@ def tables(members, exposures, folder):
         yield path_of(name), fault
 
 
-def provenance(associations):
+def provenance(associations, path_of):
     """Return what provenance.json says wrong of today's associations and exposures."""
     try:
         with open(path_of("provenance"), encoding="utf-8") as file:
@@ -59,14 +58,14 @@ def provenance(associations):
     return f"names other {' and '.join(others)} than today's" if others else ""
 
 
-def associations(table, noise, folder):
-    """Yield flagged associations with their and their views' faults; `noise`: stacks have one."""
+def associations(table, words, folder, path_of):
+    """Yield flagged associations with their and their views' faults; `words`: more options."""
     for path, name, stacks, others in table:
         result, view = (path_of(rule, association=name) for rule in ("associate", "view"))
         again, links_again = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
         try:
-            words = ["--noise"] * noise + ["--stacks", *stacks, "--others", *others]
-            run("associate", *words, "--", path, again, links_again)
+            lists = ["--stacks", *stacks, "--others", *others]
+            run("associate", *words, *lists, "--", path, again, links_again)
         except Fault as error:
             yield result, str(error)
             continue
@@ -84,17 +83,23 @@ def options():
         "associations", help="path, name, stacks and other members of each association, JSON"
     )
     options.add_argument("output", help="table of results")
+    prefix_option(options)
+    options.add_argument(
+        "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures were written"
+    )
     options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
     return options
 
 
 def main(arguments):
     """Write the table of results, each with its fault or its digest."""
-    table = read_planned(arguments.associations)
+    table, path_of = read_planned(arguments.associations), below(arguments.prefix)
+    words = ["--noise"] * arguments.noise + ["--saved", *arguments.saved]
+    words += ["--prefix", arguments.prefix]
     with beside(arguments.output) as folder:
         found = [
-            *tables(arguments.members, arguments.exposures, folder),
-            (path_of("provenance"), provenance(sorted(path for path, *_ in table))),
-            *associations(table, arguments.noise, folder),
+            *tables(arguments.members, arguments.exposures, folder, path_of),
+            (path_of("provenance"), provenance(sorted(path for path, *_ in table), path_of)),
+            *associations(table, words, folder, path_of),
         ]
     write_table(arguments.output, [COLUMNS, *(row(path, fault) for path, fault in found)])

@@ -145,8 +145,6 @@ flagged_of_stack = {
     stack: rows.drop_duplicates("exposure")[["path", "exposure"]].values.tolist()
     for stack, rows in flagged.groupby("stack")
 }
-flagged_pairs = flagged.drop_duplicates("flagged")[["path", "flagged"]].values.tolist()
-MODELS = 64  # that a program opens, to whom the first costs as much as fifteen more
 flagged_science = flagged.loc[flagged["exptype"] == "science", "flagged"].unique()
 # One exposure of each stack is shown before and after: the first science one by name.
 shown = (
@@ -171,6 +169,13 @@ wildcard_constraints:
 # The user's own files: where a module has a prefix, it is not theirs.
 PREFIX = internals.module_prefix(workflow)
 user_file = local if PREFIX else str
+
+# Each flagged exposure, and whose it is, for verify.
+flagged_pairs = [
+    [path, f"{PREFIX}{result}"]
+    for path, result in flagged.drop_duplicates("flagged")[["path", "flagged"]].values
+]
+MODELS = 64  # that a program opens, to whom the first costs as much as fifteen more
 
 
 def user_files(paths):

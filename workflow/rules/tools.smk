@@ -110,13 +110,14 @@ rule verify_stack:
         runtime=stack_runtime,
     params:
         planned=verified,
+        prefix=PREFIX,
         asked=inputs.PLANNED,  # each time anew
         parameters=" ".join(
             parameters.words(stage, used) for stage in ("median", "threshold")
         ),
     shell:
         "selfcal verify_stack --stack={wildcards.stack} {params.parameters} --log {log}"
-        " {params.planned} {output}"
+        " --prefix '{params.prefix}' {params.planned} {output}"
 
 
 rule verify_models:
@@ -152,6 +153,8 @@ rule verify_tables:
     params:
         asked=inputs.PLANNED,
         noise="--noise" if by_noise else "",
+        prefix=PREFIX,
+        saved=saved_roles,
         members=hand_over("members", rows),
         exposures=hand_over("exposures", sorted(path_of_exposure.values())),
         associations=lambda wildcards: hand_over(
@@ -167,7 +170,8 @@ rule verify_tables:
             ],
         ),
     shell:
-        "selfcal verify_tables --log {log} {params.noise} {params.members} {params.exposures}"
+        "selfcal verify_tables --log {log} --prefix '{params.prefix}' {params.noise}"
+        " --saved {params.saved} -- {params.members} {params.exposures}"
         " {params.associations} {output}"
 
 
@@ -181,5 +185,7 @@ rule verify:
         "logs/verify.log",
     conda:
         "../../envs/environment.yaml"
+    params:
+        prefix=PREFIX,
     shell:
-        "selfcal verify --log {log} {input}"
+        "selfcal verify --log {log} --prefix '{params.prefix}' {input}"
