@@ -1,5 +1,6 @@
 """Exposures and associations for the benchmarks, built once below a folder."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -94,22 +95,27 @@ def many_exposures(folder, number):
         for detector in ("MIRIFUSHORT", "MIRIFULONG")
         for i, band in enumerate(("SHORT", "MEDIUM", "LONG"), start=1)
     ]
-    for n in range(number):
-        observation, k, detector, i, band = kinds[n % len(kinds)]
-        program = f"{3000 + n // len(kinds):05}"
+    contents = []
+    for observation, k, detector, i, band in kinds[:number]:
         cards = {
             "TELESCOP": "JWST", "INSTRUME": "MIRI", "EXP_TYPE": "MIR_MRS", "DETECTOR": detector,
-            "PROGRAM": program, "OBSERVTN": f"{observation:03}", "VISIT": "001", "BAND": band,
+            "PROGRAM": "NUMBR", "OBSERVTN": f"{observation:03}", "VISIT": "001", "BAND": band,
             "CHANNEL": "12" if detector == "MIRIFUSHORT" else "34", "BKGDTARG": observation == 4,
             "READPATT": "FASTR1", "NGROUPS": 50, "PATTTYPE": "4-POINT", "PATT_NUM": k,
             "EXPSTART": 60000.0 + observation, "TARGPROP": "BENCH",
         }  # fmt: skip
-        name = f"jw{program}{observation:03}001_0210{i}_0000{k}_{detector.lower()}"
-        path = folder / name / f"{name}_rate.fits"
-        path.parent.mkdir(parents=True, exist_ok=True)
         primary = fits.PrimaryHDU(header=fits.Header({**cards, **filler}))
         planes = [fits.ImageHDU(np.ones((8, 8), np.float32), name=n) for n in PLANES]
-        fits.HDUList([primary, *planes]).writeto(path)
+        file = io.BytesIO()
+        fits.HDUList([primary, *planes]).writeto(file)
+        name = f"{observation:03}001_0210{i}_0000{k}_{detector.lower()}"
+        contents.append((name, file.getvalue()))
+    for n in range(number):
+        program = f"{3000 + n // len(kinds):05}"
+        rest, content = contents[n % len(kinds)]
+        path = folder / f"jw{program}{rest}" / f"jw{program}{rest}_rate.fits"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.replace(b"NUMBR", program.encode(), 1))
 
 
 def many_tables(folder, number, pattern):
