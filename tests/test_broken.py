@@ -68,6 +68,12 @@ def test_what_is_promised_of_runs(tmp_path, quiet, kind):
     assert breaking.trial(kind, 1, tmp_path, *quiet)
 
 
+@pytest.mark.parametrize(("kind", "seed"), [("associations", 3189), ("associations", 10610)])
+def test_what_make_fuzz_found(tmp_path, kind, seed):
+    """An exptype of half a character, which no table holds."""
+    assert breaking.trial(kind, seed, tmp_path) == "refused"
+
+
 @pytest.mark.filterwarnings("ignore")  # of astropy, about cards that say nothing of the structure
 @pytest.mark.parametrize("kind", breaking.INPUTS)
 def test_what_is_promised_of_inputs(tmp_path, kind):

@@ -157,6 +157,11 @@ def product_faults(products):
             )
         # Once for each, as the notebooks list most exposures twice.
         for expname, exptype in dict.fromkeys((m["expname"], m["exptype"]) for m in members):
+            if not exptype.isprintable():
+                faults.append(
+                    f"product {name}: exptype {json.dumps(exptype)} holds what cannot be printed; "
+                    "correct it"
+                )
             if not expname.isprintable() or "{" in expname or "}" in expname:
                 faults.append(
                     f"product {name}: expname {json.dumps(expname)} holds a brace or "
