@@ -2,8 +2,12 @@
 
 import errno
 import os
+import resource
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT, write_exposure
 
 from badpix_selfcal.files import atomic_write, reading
 from badpix_selfcal.headers import chunks
@@ -41,6 +45,24 @@ def test_a_full_disk_is_the_outputs_fault(tmp_path):
         atomic_write(path),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("limit", [0, 2880, 5000, 20_000, 34_000])
+def test_a_full_disk_is_told_wherever_it_ends(tmp_path, limit):
+    """cfitsio's own words would be: tried to move past end of file, 1st key not SIMPLE."""
+    exposure = write_exposure(tmp_path / "x_rate.fits")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-Es", ROOT / "scripts/selfcal", "pedestal"),
+            *(exposure, exposure, "--output", tmp_path / "pedestal.fits"),
+        ],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    assert "pedestal.fits: cannot be written (File too large); make room" in done.stderr
+    assert os.listdir(tmp_path) == ["x_rate.fits"]
 
 
 def test_an_input_that_cannot_be_read_is_not(tmp_path):

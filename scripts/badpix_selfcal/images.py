@@ -210,10 +210,21 @@ def read_image(path, extension=None):
 def created(path):
     """Open a new FITS file for writing; it takes its name when all of it is written."""
     with atomic_write(path) as part:
-        with fitsio.FITS(part, "rw", clobber=True) as file:
-            yield file
+        try:
+            with fitsio.FITS(part, "rw", clobber=True) as file:
+                yield file
+        except OSError as error:
+            if error.errno is None:
+                ask_why(part)
+            raise
         if os.path.getsize(part) % BLOCK:  # fitsio does not tell when closing it fails
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def ask_why(part):
+    """Write to a file that fitsio could not write to: the system's error is clearer than its own."""
+    with open(part, "ab") as file:
+        file.write(bytes(1 << 20))
 
 
 def write_image(path, image, header, **extensions):
