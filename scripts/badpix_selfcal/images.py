@@ -222,7 +222,7 @@ def created(path):
 
 
 def ask_why(part):
-    """Write to a file that fitsio could not write to: the system's error is clearer than its own."""
+    """Write to a file that fitsio could not write to: the system's error says why."""
     with open(part, "ab") as file:
         file.write(bytes(1 << 20))
 
