@@ -25,7 +25,8 @@ EXECUTORS = {
     "cluster-generic": (),
     "slurm": (
         *("--executor", "slurm", "--default-resources", "slurm_partition=debug", "mem_mb=1000"),
-        *("runtime=10", "--slurm-init-seconds-before-status-checks", "1"),
+        *("runtime=10", "--slurm-status-command", "squeue"),
+        *("--slurm-init-seconds-before-status-checks", "1"),
     ),
 }
 
