@@ -11,6 +11,10 @@ SHUTDOWN = 0x8004587D  # the ioctl EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2  # what is not on the disk is lost, and so is what the journal has not written
 
 
+class NotHereError(Exception):
+    """The machine does not allow it: no root, no loop device, another kernel."""
+
+
 class Disk:
     """An ext4 file system in a file of some MB, mounted at a folder."""
 
@@ -30,27 +34,31 @@ class Disk:
         for patience in (0.1, 0.5, 2, 5):
             try:
                 return command("umount", self.folder)
-            except RuntimeError:
+            except NotHereError:
                 time.sleep(patience)
         return command("umount", "--lazy", self.folder)
 
     def cut_power(self):
         """Lose whatever has not reached the disk, then mount it again, as a computer starts."""
         place = os.open(self.folder, os.O_RDONLY)
-        fcntl.ioctl(place, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-        os.close(place)
+        try:
+            fcntl.ioctl(place, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        except OSError as error:
+            raise NotHereError(f"no power to cut: {error}") from error
+        finally:
+            os.close(place)
         self.unmount()
         self.mount()
 
 
 def command(*words):
-    """Run a command; raise a RuntimeError with what it says if it fails."""
+    """Run a command; raise a NotHereError with what it says if it fails."""
     try:
         done = subprocess.run(words, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise RuntimeError(f"{words[0]} is not installed") from error
+        raise NotHereError(f"{words[0]} is not installed") from error
     if done.returncode:
-        raise RuntimeError(f"{words[0]}: {done.stderr.strip()}")
+        raise NotHereError(f"{words[0]}: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager
@@ -60,8 +68,7 @@ def disk(folder, megabytes=64):
 
     Raises
     ------
-    RuntimeError
-        Where the machine does not allow it.
+    NotHereError
     """
     made = Disk(folder, megabytes)
     try:
