@@ -51,6 +51,7 @@ bench-quick: .venv/test  ## a little of it: a few minutes
 
 evidence: .venv/test  ## what each way to flag finds, into docs/evidence.md: some minutes
 	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
+
 fuzz: .venv/test  ## break inputs at random for a minute (SECONDS=600: ten)
 	PYTHONPATH=tests:scripts:workflow .venv/bin/python bench/fuzz.py $(SECONDS)
 

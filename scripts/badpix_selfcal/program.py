@@ -16,10 +16,10 @@ class Fault(Exception):  # noqa: N818
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """As wide as COLUMNS says; to ask the terminal would take as long as to parse all options."""
+    """Of a fixed width; to ask the terminal for its own takes as long as to parse all options."""
 
     def __init__(self, prog):
-        super().__init__(prog, width=int(os.environ.get("COLUMNS") or 100) - 2)
+        super().__init__(prog, width=98)
 
 
 def parser(description):

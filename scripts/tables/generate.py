@@ -305,9 +305,8 @@ def pool_lines(rows):
     if strange:
         usual["of which below"] = len(strange)
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(usual.items()))
-    lines = [f"exposures: {len(rows)}, {len(out)} of them without a part; see {POOL}"]
-    if kinds:
-        lines[0] = lines[0].replace(";", f" ({kinds});")
+    without = f", {len(out)} of them without a part ({kinds})" if out else ""
+    lines = [f"exposures: {len(rows)}{without}; see {POOL}"]
     more = [f"... and {len(strange) - MOST_LINES} more"] if len(strange) > MOST_LINES else []
     return [*lines, *strange[:MOST_LINES], *more]
 

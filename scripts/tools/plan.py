@@ -181,7 +181,8 @@ def main(arguments):
     free = shutil.disk_usage(".").free
     n_products = len({tuple(row[:2]) for row in rows})
     print(f"products:  {n_products}, in {len({row[0] for row in rows})} associations")
-    print(f"jobs:      {sum(jobs.values())} ({', '.join(f'{n} {r}' for r, n in jobs.items())})")
+    kinds = ", ".join(f"{n} {rule}" for rule, n in jobs.items())
+    print(f"jobs:      {sum(jobs.values())}" + (f" ({kinds})" if kinds else ""))
     print(f"files:     {len(made)} to make")
     print(f"space:     {needed / 1e6:.0f} MB more, {sum(at_a_time) / 1e6:.0f} MB of it for the")
     print(f"           temporary files of {len(at_a_time)} stacks at a time (cores, disk_mb);")

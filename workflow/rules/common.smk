@@ -175,7 +175,7 @@ flagged_pairs = [
     [path, f"{PREFIX}{result}"]
     for path, result in flagged.drop_duplicates("flagged")[["path", "flagged"]].values
 ]
-MODELS = 64  # that a program opens, to whom the first costs as much as fifteen more
+MODELS = 64  # that a program opens: the first takes it as long as 25 more
 
 
 def user_files(paths):
