@@ -1,7 +1,6 @@
 """Small exposures, associations and runs of the workflow, for all tests."""
 
 import ast
-import importlib
 import json
 import os
 import re
@@ -15,6 +14,8 @@ import forked
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from badpix_selfcal.program import load
 
 ROOT = Path(__file__).parent.parent
 SHAPES = {"MIRIFUSHORT": (72, 530), "MIRIFULONG": (72, 530), "NRS1": (48, 64)}
@@ -121,9 +122,7 @@ def program(*words, check=True, cwd=None):
 
 def call(name, *words):
     """Run a program in this process, which takes a fraction of the time of one of its own."""
-    rooms = (ROOT / "scripts").glob(f"*/{name}.py")
-    (path,) = (path for path in rooms if path.parent.name != "badpix_selfcal")
-    module = importlib.import_module(f"{path.parent.name}.{name}")
+    module = load(name)
     module.main(module.options().parse_args([str(word) for word in words]))
 
 

@@ -14,8 +14,8 @@ from conftest import ROOT, program
 from badpix_selfcal import parameters
 from badpix_selfcal.parameters import PARAMETERS
 from badpix_selfcal.paths import RESULTS, path_of, prefix_of
+from badpix_selfcal.program import ROOMS
 
-ROOMS = ("stages", "tables", "figures", "tune", "demo", "tools", "slurm")
 PROGRAMS = {path.stem: path for room in ROOMS for path in (ROOT / "scripts" / room).glob("*.py")}
 RULES = {
     name: path

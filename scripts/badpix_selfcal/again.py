@@ -2,15 +2,12 @@
 
 import contextlib
 import filecmp
-import importlib
 import os
 import tempfile
-from glob import escape as glob_escape
-from glob import glob
 
 from badpix_selfcal.headers import read_hdus
 from badpix_selfcal.paths import path_of
-from badpix_selfcal.program import Fault
+from badpix_selfcal.program import Fault, load
 from badpix_selfcal.tables import digest_row
 
 COLUMNS = ("file", "fault", "sha256")  # a result has one of the two
@@ -32,7 +29,7 @@ def run(name, *words):
     Fault
         Its own, or for whatever else it stumbles over: damaged tables, say.
     """
-    module = importlib.import_module(f"{room_of(name)}.{name}")
+    module = load(name)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         try:
             module.main(module.options().parse_args([str(word) for word in words]))
@@ -40,14 +37,6 @@ def run(name, *words):
             raise
         except Exception as error:
             raise Fault(f"{name} fails: {type(error).__name__}: {error}") from error
-
-
-def room_of(name):
-    """Return the folder below scripts that a program lies in."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    found = glob(os.path.join(glob_escape(os.path.dirname(here)), "*", f"{name}.py"))
-    (folder,) = {os.path.dirname(path) for path in found} - {here}
-    return os.path.basename(folder)
 
 
 def prefix_option(options):

@@ -2,17 +2,29 @@
 
 import argparse
 import errno
+import importlib
 import os
 import signal
 import sys
 
 from badpix_selfcal.version import VERSION
 
+ROOMS = ("stages", "tables", "figures", "tune", "demo", "tools", "slurm")
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DATA = (".fits", ".json", ".csv", ".yaml")  # what no log is called
 
 
 class Fault(Exception):  # noqa: N818
     """A fault in what the user gave, in a line for each: the file, the fault, the remedy."""
+
+
+def load(name):
+    """Import the program of a name, from the room that it lies in; None if there is none."""
+    for room in ROOMS:
+        # No path, but a name: a program is what lies in a room.
+        if name.isidentifier() and os.path.exists(os.path.join(SCRIPTS, room, f"{name}.py")):
+            return importlib.import_module(f"{room}.{name}")
+    return None
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
