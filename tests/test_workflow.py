@@ -311,7 +311,7 @@ def test_plan_says_what_a_run_makes(nods, done):
     assert not nods.path("results").exists()
     found = [p for p in done.path("results").rglob("*.fits") if not p.is_symlink()]
     assert len(found) == 3 + 3
-    assert "jobs:      0 ()" in done.run("--", "plan").stdout
+    assert "jobs:      0\n" in done.run("--", "plan").stdout
     changed = done.run("--", "plan", config=["flagfrac_upper=0.01"]).stdout
     assert "jobs:      7 (" in changed
 
