@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,12 +22,6 @@ from badpix_selfcal import tables
 from badpix_selfcal.headers import read_hdus
 from badpix_selfcal.program import Fault
 from selfcal_rules import checks
-
-RUN = (
-    *(sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile")),
-    *("--config", "associations=asn/*.json"),
-)
-
 
 # ---- inputs --------------------------------------------------------------------------------------
 
@@ -132,18 +125,6 @@ def write_inputs(folder):
     return workflow
 
 
-def start(folder):
-    """Start a run in a folder."""
-    return subprocess.Popen(
-        RUN,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def whole_or_not_there(folder, wanted):
     """Assert that what has the name of a result is the result."""
     for name, content in results(folder).items():
@@ -163,7 +144,7 @@ def goes_on(workflow, wanted):
 def kill_run(folder, rng, wanted, seconds):
     """kill -9 of all its processes, or of the first alone."""
     workflow = write_inputs(folder)
-    run = start(folder)
+    run = workflow.start()
     time.sleep(rng.uniform(0, seconds))
     alone = rng.random() < 0.3
     os.kill(run.pid, signal.SIGKILL) if alone else os.killpg(run.pid, signal.SIGKILL)
@@ -176,7 +157,7 @@ def kill_run(folder, rng, wanted, seconds):
 def end_run(folder, rng, wanted, seconds):
     """SIGTERM: the run ends, and says whether it is done."""
     workflow = write_inputs(folder)
-    run = start(folder)
+    run = workflow.start()
     time.sleep(rng.uniform(0, seconds))
     run.send_signal(signal.SIGTERM)
     try:
@@ -193,7 +174,7 @@ def cut_power(folder, rng, wanted, seconds):
     """At any moment of a run, or after it."""
     with disk(folder) as made:
         workflow = write_inputs(made.folder / "run")
-        run = start(workflow.folder)
+        run = workflow.start()
         if rng.random() < 0.8:
             time.sleep(rng.uniform(0, seconds))
             os.killpg(run.pid, signal.SIGKILL)
@@ -230,9 +211,9 @@ def fill_disk(folder, rng, wanted, seconds):
 def start_two(folder, rng, wanted, seconds):
     """At once or one a little later: one runs, the other is refused or finds nothing to do."""
     workflow = write_inputs(folder)
-    pair = [start(folder)]
+    pair = [workflow.start()]
     time.sleep(rng.uniform(0, seconds / 2) if rng.random() < 0.5 else 0)
-    pair.append(start(folder))
+    pair.append(workflow.start())
     said = [run.communicate()[0] for run in pair]
     codes = [run.returncode for run in pair]
     assert 0 in codes, said
@@ -257,7 +238,7 @@ def quiet_run(folder):
     """Make the results that each run must come to; return them, and the seconds of a run."""
     workflow = write_inputs(folder)
     began = time.monotonic()
-    run = start(folder)
+    run = workflow.start()
     out, _ = run.communicate()
     assert run.returncode == 0, out
     return results(workflow.folder), time.monotonic() - began

@@ -191,6 +191,20 @@ class Workflow:
             raise AssertionError(done.stdout)
         return done
 
+    def start(self, *words, snakefile=ROOT / "Snakefile", before=()):
+        """Start a run in a session of its own; return its process."""
+        return subprocess.Popen(
+            [
+                *(*before, sys.executable, "-m", "snakemake", "--cores", "2"),
+                *("--config", "associations=asn/*.json", "--snakefile", snakefile, *words),
+            ],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def jobs(self, *arguments, **kw):
         """Count the jobs of each rule in a dry run, without `all`."""
         text = self.run("--dry-run", *arguments, **kw).stdout

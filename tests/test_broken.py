@@ -49,7 +49,7 @@ def test_only_what_waits_for_the_disk_survives(ext4):
 def test_a_run_goes_on_after_a_power_cut(ext4, quiet, moment):
     """In the middle or at the end: every file is whole, and the plain command does the rest."""
     workflow = breaking.write_inputs(ext4.folder / "run")
-    run = breaking.start(workflow.folder)
+    run = workflow.start()
     if moment:
         wait_for(lambda: list(workflow.folder.glob(moment)), moment, seconds=60)
         os.killpg(run.pid, signal.SIGKILL)

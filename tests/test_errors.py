@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -249,22 +247,12 @@ def test_after_kill_9_the_plain_command_goes_on(nods, tmp_path_factory):
     time.sleep(60)
 """
     script.write_text(script.read_text().replace("def main(arguments):", hangs))
-    command = [
-        *(sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", snakefile),
-        *("--config", "associations=asn/*.json"),
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=nods.folder,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = nods.start(snakefile=snakefile)
     deadline = time.time() + 60
     while not list(nods.path("results/stacks").glob("*/median.fits")) and time.time() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     out = nods.run().stdout
     assert "had left its lock; removed" in out
     assert pd.read_csv(nods.path("results/summary.csv"))["n_high"].max() > 0

@@ -17,8 +17,6 @@ from badpix_selfcal.files import atomic_write
 from badpix_selfcal.program import Fault
 from selfcal_rules import internals, locks
 
-COMMAND = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "associations=asn/*.json"]
-
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory):
@@ -36,17 +34,6 @@ def slow(tmp_path_factory):
     return snakefile
 
 
-def start(workflow, *words, snakefile=ROOT / "Snakefile", before=()):
-    return subprocess.Popen(
-        [*before, *COMMAND, "--snakefile", snakefile, *words],
-        cwd=workflow.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def kill(process):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -57,7 +44,7 @@ def kill(process):
 @pytest.fixture
 def live(nods, slow):
     """A run that has reached the median of a stack and waits there; its process."""
-    process = start(nods, snakefile=slow)
+    process = nods.start(snakefile=slow)
     wait_for(nods.path("waits").exists, "median", 120)
     yield process
     nods.path("go").touch()
@@ -110,7 +97,7 @@ def test_a_live_run_is_seen_from_another_namespace(nods, live, slow):
     possible = subprocess.run([*apart, "hostname", "another"], capture_output=True)
     if possible.returncode:
         pytest.skip(f"no namespaces here: {possible.stderr.decode().strip()}")
-    other = start(nods, before=[*apart, "sh", "-c", 'hostname another; exec "$@"', "sh"])
+    other = nods.start(before=[*apart, "sh", "-c", 'hostname another; exec "$@"', "sh"])
     said, _ = other.communicate(timeout=120)
     assert other.returncode != 0
     assert "LockException" in said
@@ -136,7 +123,7 @@ def test_a_run_that_was_killed_before_it_began_leaves_no_lock(nods):
         "onstart:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
         "rule everything:\n    default_target: True\n    input: rules.all.input\n"
     )
-    process = start(nods, snakefile=snakefile)
+    process = nods.start(snakefile=snakefile)
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
     assert os.listdir(nods.path(".snakemake/locks"))
@@ -154,7 +141,7 @@ def test_two_commands_started_together(nods, slow):
         if turn:
             stale.write_text(f"{nods.folder}/x\nresults/summary.csv\n")
         nods.path("go").unlink(missing_ok=True)
-        pair = [start(nods, snakefile=slow) for _ in range(2)]
+        pair = [nods.start(snakefile=slow) for _ in range(2)]
         first = wait_for(functools.partial(ended, pair), "end", 120)[0]
         said, _ = first.communicate()
         assert first.returncode != 0
@@ -257,7 +244,7 @@ def test_snakemakes_lock_is_guarded():
 
 def test_a_program_whose_run_was_killed_writes_nothing(nods, slow):
     """It would overwrite what the next run makes, by other parameters."""
-    process = start(nods, snakefile=slow)
+    process = nods.start(snakefile=slow)
     wait_for(nods.path("waits").exists, "median", 120)
     process.kill()  # alone: its programs live on
     process.wait()
