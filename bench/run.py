@@ -195,12 +195,17 @@ def alternate(name, folder, associations, repeats, report, with_strun, save="tru
 
     The loop and strun, many times slower, are measured once.
     """
-    ours, loop, pool, cold, peaks = [], [], [], [], []
+    ours, loop, pool, cold, peaks, proofs = [], [], [], [], [], []
     pattern = str(Path(associations[0]).parent / "*.json")
     for i in range(repeats):
-        seconds, peak = workflow(folder / "ours", pattern, f"save_flagged_bkg={save}")
+        config = f"save_flagged_bkg={save}"
+        seconds, peak = workflow(folder / "ours", pattern, config)
         ours.append(seconds)
         peaks.append(peak)
+        seconds, _ = workflow(
+            folder / "ours", pattern, config, targets=["--", "verify"], fresh=False
+        )
+        proofs.append(seconds)
         if i == 0:
             loop.append(reference(folder / "loop", associations, 1, save))
             n = check_same_flags(folder / "ours", folder / "loop")
@@ -213,6 +218,7 @@ def alternate(name, folder, associations, repeats, report, with_strun, save="tru
     full = median_of(ours)
     report.add(name, full, "jwst, loop in one warm process", median_of(loop))
     report.add(name, full, "jwst, warm pool of two", median_of(pool))
+    report.add(f"{name}, verify", median_of(proofs), "the run", full)
     if cold:
         report.add(name, full, f"strun, {len(associations)} x one of them", median_of(cold))
     return pattern

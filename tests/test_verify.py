@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from conftest import Workflow, program, write_association, write_exposure
+from conftest import Workflow, call, program, write_association, write_exposure
 
 NAMES = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
 
@@ -96,8 +96,19 @@ def flip(place, bit=0):
     return change
 
 
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-2880])
+def resize(change):
+    """Return a tampering: the file cut, or continued by zeros."""
+
+    def resized(path):
+        os.truncate(path, change(path.stat().st_size))
+
+    return resized
+
+
+def another(path):
+    """Put another file of FITS in its place."""
+    other = path.parents[3] / "rate" / f"{NAMES[2]}_rate.fits"
+    path.write_bytes(other.read_bytes())
 
 
 def swap(path):
@@ -116,14 +127,18 @@ RESULTS = {
     "background": f"results/flagged/*/{NAMES[1]}_badpix_selfcal.fits",
     "skipped": "results/flagged/skipped/*.fits",
 }
+FLIPS = ((0, 1), (0.001, 0), (0.1, 4), (0.3, 7), (0.5, 6), (0.77, 5), (0.9, 3), (0.999, 2), (1, 0))
 TAMPERINGS = {
-    **{f"flip at {place}": flip(place, bit) for place, bit in
-       ((0.001, 0), (0.3, 7), (0.77, 5), (0.999, 2))},
-    "truncated": truncate,
-    "swapped": swap,
+    **{f"flip at {place}": flip(place, bit) for place, bit in FLIPS},
+    "three bytes short": resize(lambda size: size - 3),
+    "a block short": resize(lambda size: size - 2880),
+    "half": resize(lambda size: size // 2),
+    "a block long": resize(lambda size: size + 2880),
+    "turned over": swap,
+    "another": another,
     "deleted": lambda path: path.unlink(),
     "empty": lambda path: path.write_bytes(b""),
-}  # fmt: skip
+}
 
 
 def test_no_fault_where_nothing_is_changed(copy):
@@ -131,21 +146,23 @@ def test_no_fault_where_nothing_is_changed(copy):
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_every_tampering_of_images_is_found(copy, name):
+def test_every_tampering_of_images_is_found(copy, monkeypatch, name):
     """Each in turn, with its date kept; and undone, all is well."""
     path = the(copy, RESULTS[name])
     good, date = path.read_bytes(), path.stat()
     planned = glob(f"{copy}/.snakemake/badpix_selfcal/{path.parent.name}-*.json")[0]
     words = ["verify_stack", f"--stack={path.parent.name}", planned, "results/verify/s.csv"]
+    monkeypatch.chdir(copy)
     for how, tampering in TAMPERINGS.items():
         tampering(path)
         if path.exists():
+            assert path.read_bytes() != good, how
             os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
-        program(*words, cwd=copy)
+        call(*words)
         found = table(copy, "s")
         assert [file for file, _ in found] == [str(path.relative_to(copy))], how
         path.write_bytes(good)
-    program(*words, cwd=copy)
+    call(*words)
     assert table(copy, "s") == []
 
 
@@ -157,6 +174,9 @@ def replace(old, new):
     ("path", "change"),
     [
         ("results/members.csv", replace("background", "science")),
+        ("results/members.csv", lambda path: path.unlink()),
+        ("results/summary.csv", lambda path: os.truncate(path, path.stat().st_size - 3)),
+        ("results/summary.csv", replace("0.001", "0.01")),
         ("results/summary.csv", replace("COMPLETE", "SKIPPED")),
         ("results/checksums.csv", replace(",", ";")),
         ("results/provenance.json", replace('"sha256": "', '"sha256": "0')),

@@ -1,11 +1,35 @@
 """Open flagged exposures as stdatamodels does, under strict validation."""
 
+import contextlib
+import functools
 import os
 import warnings
 
 from badpix_selfcal.again import COLUMNS
 from badpix_selfcal.program import parser
 from badpix_selfcal.tables import read_planned, write_table
+
+
+@functools.cache
+def opener():
+    """
+    Return stdatamodels' function that opens a file; slow to import.
+
+    Its libraries parse YAML in Python where there is a parser in C, and a schema again for each
+    reference to it: without, a file takes a third of the time. Another version may do otherwise.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        import yaml
+
+        yaml.SafeLoader = yaml.CSafeLoader
+    from stdatamodels.jwst import datamodels
+
+    with contextlib.suppress(ImportError, AttributeError):
+        from asdf import schema
+
+        parsed = functools.cache(schema._make_schema_loader())
+        schema._make_schema_loader = lambda: parsed
+    return datamodels.open
 
 
 def invalid(path):
@@ -17,12 +41,10 @@ def invalid(path):
     fault : str
         What stdatamodels says against it, empty if nothing.
     """
-    from stdatamodels.jwst import datamodels  # slow to import
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with datamodels.open(path, strict_validation=True):
+            with opener()(path, strict_validation=True):
                 return ""
     except Exception as error:  # whatever its many libraries raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
