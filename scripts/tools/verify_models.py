@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 import warnings
 
 from badpix_selfcal.again import COLUMNS
@@ -15,20 +16,16 @@ def opener():
     """
     Return stdatamodels' function that opens a file; slow to import.
 
-    Its libraries parse YAML in Python where there is a parser in C, and a schema again for each
-    reference to it: without, a file takes a third of the time. Another version may do otherwise.
+    What it stands on parses YAML in Python where there is a parser in C, and a schema again for
+    each reference to it: without, a file takes half the time. Other versions may do otherwise.
     """
-    with contextlib.suppress(ImportError, AttributeError):
-        import yaml
-
-        yaml.SafeLoader = yaml.CSafeLoader
     from stdatamodels.jwst import datamodels
 
-    with contextlib.suppress(ImportError, AttributeError):
-        from asdf import schema
-
+    with contextlib.suppress(KeyError, AttributeError):
+        yaml, schema = sys.modules["yaml"], sys.modules["asdf.schema"]
         parsed = functools.cache(schema._make_schema_loader())
         schema._make_schema_loader = lambda: parsed
+        yaml.SafeLoader = yaml.CSafeLoader
     return datamodels.open
 
 
