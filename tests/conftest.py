@@ -26,12 +26,16 @@ os.environ.update(CRDS_SERVER_URL="", CRDS_PATH="crds", STPIPE_DISABLE_CRDS_STEP
 
 # A process runs a whole file: first Slurm, which mostly waits, then the longest.
 FIRST = [
-    f"test_{name}.py" for name in ("slurm", "workflow", "parity", "reruns", "errors", "figures")
+    f"test_{name}.py"
+    for name in (
+        *("slurm", "reruns", "workflow", "download", "tutorial", "figures", "page", "readme"),
+        *("parity", "locks", "broken", "verify", "deployment", "report", "refused", "errors"),
+    )
 ]
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the longest files, so that both processes end at about the same time."""
+    """Begin with the longest files, so that all processes end at about the same time."""
     names = [*FIRST, None]
     items.sort(key=lambda item: names.index(item.path.name if item.path.name in FIRST else None))
 

@@ -27,6 +27,9 @@ def test_commands_run(tmp_path):
         target = tmp_path / "repository" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target, follow_symlinks=False)
+    # `tune` does with each line of its table what it does with the first ones.
+    table = tmp_path / "repository" / "workflow" / "tune.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:4]))
     data = tmp_path / "data"
     names = [f"jw01204021001_02101_0000{i}_mirifulong" for i in (1, 2)]
     for i, name in enumerate(names):

@@ -211,11 +211,13 @@ def draw_histogram(figure, stack):
     close = 3 * np.nanmax(np.abs([stack.low, stack.high, 1e-30]))
     for axes, reach in ((near, close), (far, max(close, *np.abs(limits(valid, 0.02, 99.98))))):
         bins = np.linspace(-reach, reach, 161)
-        axes.hist(np.clip(valid, -reach, reach), bins, color="0.6", label="all valid pixels")
+        counts, _ = np.histogram(np.clip(valid, -reach, reach), bins)
+        axes.stairs(counts, bins, fill=True, color="0.6", label="all valid pixels")
         for value, (name, colour, _) in STYLES.items():
             tail = np.clip(stack.excess[stack.flags == value], -reach, reach)
             threshold = stack.low if value == LOW else stack.high
-            axes.hist(tail, bins, color=colour, label=f"flagged {name}: {tail.size} pixels")
+            label = f"flagged {name}: {tail.size} pixels"
+            axes.stairs(np.histogram(tail, bins)[0], bins, fill=True, color=colour, label=label)
             label = f"{name} threshold {threshold:.4g} {stack.excess_unit}"
             axes.axvline(threshold, color=colour, ls="--", label=label)
         axes.set(xlabel=stack.excess_name, ylabel="pixels per bin")
