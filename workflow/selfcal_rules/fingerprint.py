@@ -60,35 +60,37 @@ def read_module(path):
 
     Returns
     -------
-    definitions : dict of str to (tuple, frozenset)
-        The syntax tree of each definition at the module's top, normalised, and the names that it
-        uses; a statement that defines nothing has a key of its own.
+    definitions : dict of str to (tuple of str, frozenset)
+        The hash of each definition at the module's top, and the names that it uses; a statement
+        that defines nothing has a key of its own.
     imported : dict of str to (str, str)
         The module and the name there of what is imported from the shared package.
     always : tuple of str
         The keys of the statements that define nothing: they run when the module is imported.
     """
     with open(path, encoding="utf-8") as file:
-        tree = Normalised().visit(ast.parse(file.read()))
-    definitions, imported, always = {}, {}, []
-    for node in ast.walk(tree):  # imports within functions count, too
+        tree = ast.parse(file.read())
+    definitions, imported, always, imports = {}, {}, [], []
+    for i, node in enumerate(node for node in tree.body if not says(node)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+            continue
+        names = defined(node)
+        if not names:
+            names = [f"statement {i}"]
+            always += names
+        uses = set()
+        text = hashlib.sha256(repr(dump(node, uses, imports)).encode()).hexdigest()
+        for name in names:  # which may be defined twice
+            texts, others = definitions.get(name, ((), frozenset()))
+            definitions[name] = (*texts, text), others | uses
+    for node in imports:  # those within functions, too
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
             for alias in node.names:
                 whole = node.module == PACKAGE  # a module of it, all of whose definitions count
                 module = f"{PACKAGE}.{alias.name}" if whole else node.module
                 if module.split(".")[-1] not in SILENT:
                     imported[alias.asname or alias.name] = module, "*" if whole else alias.name
-    for i, node in enumerate(tree.body):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        names = defined(node)
-        if not names:
-            names = [f"statement {i}"]
-            always += names
-        uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-        for name in names:  # which may be defined twice
-            texts, others = definitions.get(name, ((), frozenset()))
-            definitions[name] = (*texts, dump(node)), others | uses
     return definitions, imported, tuple(always)
 
 
@@ -102,30 +104,46 @@ def defined(node):
     return [] if changed else [n.id for n in parts if isinstance(n, ast.Name)]
 
 
-def dump(node):
-    """Return a syntax tree as nested tuples, the same for every version of Python."""
-    if isinstance(node, list):
-        return tuple(dump(item) for item in node)
+def says(node):
+    """Tell whether a statement is for people alone: a docstring, a message."""
+    if not isinstance(node, ast.Expr):
+        return False
+    called = node.value.func if isinstance(node.value, ast.Call) else None
+    return isinstance(node.value, ast.Constant) or getattr(called, "id", None) in SAYS
+
+
+def dump(node, uses, imports):
+    """
+    Return a syntax tree as nested tuples, the same for every version of Python.
+
+    What only people read is left out: docstrings, messages, the texts of faults. All in one pass,
+    as every command and every job on a cluster waits for it.
+
+    Parameters
+    ----------
+    node : ast.AST, list, or the value of a field
+    uses : set of str
+        To which the names in it are added.
+    imports : list of ast.Import or ast.ImportFrom
+        To which those in it are added.
+    """
+    kind = node.__class__
+    if kind is list:
+        return tuple([dump(item, uses, imports) for item in node if not says(item)])
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = [(name, dump(value)) for name, value in ast.iter_fields(node)]
-    return type(node).__name__, tuple(f for f in fields if f[0] not in OF_A_VERSION)
+    if kind is ast.Name:
+        uses.add(node.id)
+    elif kind is ast.ImportFrom:
+        imports.append(node)
+    fields = fields_of(kind)
+    if kind is ast.Call and getattr(node.func, "id", None) == "Fault":
+        fields = tuple(name for name in fields if name != "args")
+    parts = [(name, dump(getattr(node, name), uses, imports)) for name in fields]
+    return kind.__name__, tuple(parts)
 
 
-class Normalised(ast.NodeTransformer):
-    """Removes from a syntax tree what only people read."""
-
-    def visit_Expr(self, node):
-        """Drop docstrings and messages."""
-        if isinstance(node.value, ast.Constant):
-            return None
-        called = node.value.func if isinstance(node.value, ast.Call) else None
-        if isinstance(called, ast.Name) and called.id in SAYS:
-            return None
-        return self.generic_visit(node)
-
-    def visit_Call(self, node):
-        """Drop the texts of faults."""
-        if isinstance(node.func, ast.Name) and node.func.id == "Fault":
-            node.args = []
-        return self.generic_visit(node)
+@functools.cache
+def fields_of(kind):
+    """Return the names of the fields of a syntax tree's node that tell what is computed."""
+    return tuple(name for name in kind._fields if name not in OF_A_VERSION)
