@@ -17,7 +17,7 @@ IMPORTED = (
     *("snakemake.executors.local", "snakemake.linting.rules", "snakemake.report"),
     *("snakemake_executor_plugin_cluster_generic", "snakemake_logger_plugin_rich"),
     *("snakemake.storage", "snakemake.profiles", "smart_open", "requests", "jinja2"),
-    *("pandas", "pyarrow.pandas_compat", "jsonschema", "yaml"),
+    *("pandas", "pyarrow.pandas_compat", "jsonschema", "yaml", "forked_plugins"),
 )
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(IMPORTED)

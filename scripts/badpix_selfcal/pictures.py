@@ -30,7 +30,7 @@ def save(figure, path):
         numbers, palette = indexed(words)
         few = Image.frombytes("P", numbers.shape[::-1], numbers.astype(np.uint8).tobytes())
         few.putpalette(bytes(channels(palette).astype(np.uint8)))
-        few.save(part, format="png", optimize=True)
+        few.save(part, format="png")
 
 
 def channels(words):

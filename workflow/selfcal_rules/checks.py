@@ -17,7 +17,7 @@ FAULTS = ".snakemake/badpix_selfcal/faults.txt"
 def read_schema(path):
     """Read a JSON schema written in YAML."""
     with open(path, encoding="utf-8") as file:
-        return yaml.safe_load(file)
+        return yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # in C where it is
 
 
 def own_config(defaults, is_module):
