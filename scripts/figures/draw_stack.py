@@ -222,7 +222,7 @@ def draw_histogram(figure, stack):
             axes.axvline(threshold, color=colour, ls="--", label=label)
         axes.set(xlabel=stack.excess_name, ylabel="pixels per bin")
         axes.set_yscale("symlog", linthresh=1)  # a bin may be empty, as may be all
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 2 * max(1, counts.max()))
     near.set_title("near the thresholds; the outermost bins hold what lies beyond")
     far.set_title("all")
     figure.legend(*near.get_legend_handles_labels(), loc="outside lower center", ncols=5)
