@@ -675,7 +675,7 @@ def main(arguments):
         figure = Figure(figsize=size, dpi=100, layout="constrained")
         draw(figure, stack)
         figure.suptitle(f"{heading}\n{settings(stack.header)}", fontsize="medium")
-        figure.supxlabel(stack.name, x=0.995, ha="right", fontsize=6, color="0.5")
+        figure.text(0.995, 0.99, stack.name, ha="right", va="top", fontsize=6, color="0.5")
         for form in ("png", "svg") if name in VECTORS else ("png",):
             save(figure, os.path.join(arguments.folder, f"{name}.{form}"))
             figure.set_layout_engine("none")  # the layout stays as it is, and takes no more time
