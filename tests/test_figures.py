@@ -464,6 +464,12 @@ def test_tuning_shares_what_settings_have_in_common(tuned):
     assert jobs["threshold"] == 1
 
 
+def test_every_setting_of_the_workflows_own_table_is_planned(tuned):
+    workflow, *_ = tuned
+    settings = pd.read_csv(ROOT / "workflow" / "tune.csv")
+    assert workflow.jobs("--", "tune")["tune_threshold"] == 5 * len(settings)
+
+
 def test_tuning_keeps_its_tables_and_figures_alone(tuned):
     workflow, *_ = tuned
     (folder,) = workflow.path("results/tune").iterdir()

@@ -436,9 +436,9 @@ def test_the_largest_case_keeps_to_its_memory(workflow):
     ],
 )
 def test_temporary_files_do_not_pile_up(workflow, words, most):
-    """A stack is finished before the next begins, so few of 8 pedestal.fits exist at a time."""
+    """A stack is finished before the next begins, so few of 12 pedestal.fits exist at a time."""
     first = write_exposure(workflow.path("e0_rate.fits"))
-    for i in range(8):
+    for i in range(12):
         if i:
             os.link(first, workflow.path(f"e{i}_rate.fits"))
         pairs = [(f"e{i}_rate.fits", "science"), (f"e{i}_rate.fits", "selfcal")]
@@ -455,5 +455,5 @@ def test_temporary_files_do_not_pile_up(workflow, words, most):
     workflow.run("--quiet", "all", *words, associations="e*_asn.json")
     running.set()
     watcher.join()
-    assert len(flagged_files(workflow)) == 8
+    assert len(flagged_files(workflow)) == 12
     assert 1 <= max(counts) <= most
