@@ -191,7 +191,7 @@ def history(rows, path=HERE / "history.csv"):
 
 def alternate(name, folder, associations, repeats, report, with_strun, save="true"):
     """
-    Measure a case: ours and the pool, one after the other, `repeats` times.
+    Measure a case: ours, its proof and the pool, one after the other, `repeats` times.
 
     The loop and strun, many times slower, are measured once.
     """
