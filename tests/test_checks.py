@@ -1,5 +1,6 @@
 """What only the Snakefile uses: the check of config and tables, the status, what is handed over."""
 
+import asyncio
 import json
 import os
 
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from snakemake.jobs import Job
+from snakemake.scheduling import job_scheduler
 
 from badpix_selfcal.parameters import SETTING
 from selfcal_rules import internals, status
@@ -24,6 +27,7 @@ from selfcal_rules.planned import hand_over
 SCHEMA = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 MEMBERS = read_schema(ROOT / "workflow" / "schemas" / "members.schema.yaml")
 STACK = "s-0123456789ab"
+OWN_MINTIME = Job.output_mintime.fget
 OTHERWISE = "name its folder in exposures, or set missing to leave_out"
 
 
@@ -262,3 +266,33 @@ def test_the_rate_of_jobs_is_limited_where_a_cluster_is_asked():
         workflow.scheduler.job_rate_limiter = "a limit"
         internals.lift_job_rate(workflow)
         assert workflow.scheduler.job_rate_limiter == (None if local else "a limit")
+
+
+def test_a_job_on_a_cluster_waits_for_no_limit_of_jobs(monkeypatch):
+    """Each selection of jobs would start a timer, and the process ends only after the last."""
+    limiter = job_scheduler.JobRateLimiter
+    monkeypatch.setattr(job_scheduler, "JobRateLimiter", limiter)  # and back at the end
+    internals.lift_job_rate_of_jobs()
+    assert job_scheduler.JobRateLimiter("100/1s") is None
+
+
+@pytest.mark.parametrize("times", [(), (3.0,), (5.0, 2.0), (5.0, None, 4.0)])
+@pytest.mark.parametrize("benchmark", [None, 1.0, 9.0])
+def test_the_time_of_outputs_is_that_of_snakemakes_own(times, benchmark):
+    class File:
+        def __init__(self, time):
+            self.time = time
+
+        async def exists(self):
+            return self.time is not None
+
+        async def mtime(self):
+            return self
+
+        def local_or_storage(self):
+            return self.time
+
+    job = Nothing()
+    job.output = [File(time) for time in times]
+    job.benchmark = File(benchmark) if benchmark else None
+    assert asyncio.run(internals.output_mintime(job)) == asyncio.run(OWN_MINTIME(job))

@@ -100,3 +100,16 @@ def test_a_job_does_not_read_the_associations(tmp_path, prefix):
     workflow.run(*words, "--force", "--nolock", snakefile=snakefile)
     made = workflow.path("sub" if prefix else "", "results/stacks", stack, "pedestal.fits")
     assert made.exists()
+
+
+def test_a_job_on_a_cluster_ends_with_its_work(nods):
+    """It has no limit of jobs, each selection of which starts a timer that a process waits for."""
+    snakefile = nods.path("Snakefile")
+    snakefile.write_text(
+        f'include: "{ROOT}/Snakefile"\nfrom snakemake.scheduling import job_scheduler\n'
+        'limit = job_scheduler.MaxJobsPerTimespan(100, "1s")\n'
+        'print("LIMIT", job_scheduler.JobRateLimiter(limit), file=sys.stderr)\n'
+    )
+    words = ("--dry-run", "--quiet", "--nolock", "--target-jobs", "members:")
+    assert "LIMIT None" in nods.run(*words, "--mode", "remote", snakefile=snakefile).stdout
+    assert "LIMIT <" in nods.run(*words, snakefile=snakefile).stdout

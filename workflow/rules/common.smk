@@ -1,3 +1,4 @@
+import atexit
 import functools
 import gc
 import hashlib
@@ -24,8 +25,10 @@ if os.pathsep in SCRIPTS:
     )
 
 # Of the objects that Snakemake makes while it plans, few are ever garbage; to look for it takes a
-# fifth of the time to plan thousands of associations. Rule status.smk begins again.
+# fifth of the time to plan thousands of associations. Rule status.smk begins again. At the end
+# nobody waits for it: half a second of 24 associations.
 gc.disable()
+atexit.register(gc.freeze)
 
 from badpix_selfcal import names, parameters, parent, tables
 from badpix_selfcal.exposures import Elsewhere

@@ -6,6 +6,8 @@ run_started = time.time()
 
 if main_process:
     internals.guard_locks()
+else:
+    internals.lift_job_rate_of_jobs()
 
 
 onstart:

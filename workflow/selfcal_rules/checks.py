@@ -3,7 +3,6 @@
 import difflib
 import os
 
-import jsonschema
 import pandas as pd
 import yaml
 
@@ -18,6 +17,13 @@ def read_schema(path):
     """Read a JSON schema written in YAML."""
     with open(path, encoding="utf-8") as file:
         return yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # in C where it is
+
+
+def validator_of(rule):
+    """Return what checks values by a rule of a schema."""
+    import jsonschema  # which jobs on a cluster do without: they check nothing
+
+    return jsonschema.Draft202012Validator(rule)
 
 
 def own_config(defaults, is_module):
@@ -64,7 +70,7 @@ def config_faults(config, schema):
             near = difflib.get_close_matches(key, schema["properties"], 1, 0.5)
             known = near or sorted(schema["properties"])
             faults.append(f"config: unknown key {key}; known is {', '.join(known)}")
-        elif value != value or not jsonschema.Draft202012Validator(rule).is_valid(value):
+        elif value != value or not validator_of(rule).is_valid(value):
             faults.append(f"config: {key}: {value!r} is not {wanted(rule)}; {remedy(rule, value)}")
     return faults
 
@@ -158,7 +164,7 @@ def member_faults(members, schema, made=()):
     """
     faults = []
     for column, rule in schema["properties"].items():
-        validator = jsonschema.Draft202012Validator(rule)
+        validator = validator_of(rule)
         for value in members[column].unique():
             if not validator.is_valid(value):
                 where = associations_of(members[members[column] == value])
