@@ -245,6 +245,7 @@ def test_a_hundred_jobs_in_the_queue(workflow):
         write_association(workflow.path(f"asn/x{i:02}_asn.json"), (f"p{i}", members))
     held = "selfcal slurm_submit -- --hold --mem={resources.mem_mb} --time={resources.runtime}"
     run = start(workflow, "--group-components", "selfcal=1", "--retries", "0", "--jobs", "200",
+                "--seconds-between-status-checks", "5",
                 "--cluster-generic-submit-cmd", held)  # fmt: skip
     wait_for(lambda: len(queue("%T")) == 101, "hundred jobs and checksums", seconds=200)
     assert run.poll() is None

@@ -21,7 +21,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from jwst.associations.load_as_asn import LoadAsLevel2Asn
     from jwst.badpix_selfcal import BadpixSelfcalStep
-    from jwst.pipeline import Spec2Pipeline
 
 OTHER_BAD_PIXEL = 1 << 30
 
@@ -187,6 +186,9 @@ def test_spec2_takes_flagged_associations(workflow, monkeypatch):
     # Where it is run, calwebb_spec2 looks for members whose expname holds a folder.
     monkeypatch.chdir(workflow.path("results/associations"))
     assert LoadAsLevel2Asn.load("one_asn.json")["products"][0]["name"] == "p1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from jwst.pipeline import Spec2Pipeline  # two seconds, for which no other test waits
     pipeline = Spec2Pipeline()
     pipeline.prefetch_references = False
     for step in pipeline.step_defs:

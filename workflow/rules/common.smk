@@ -321,6 +321,7 @@ def deleted_results():
     )
 
 
+@functools.cache
 def code(program):
     """
     Return the content hash of a program, such as ``stages/median``.
@@ -329,6 +330,15 @@ def code(program):
     trigger misses edited modules and old modification times, and takes a mere touch for an edit.
     """
     return fingerprint(SCRIPTS, program)
+
+
+def code_if_run(program):
+    """
+    Return the same as a function, for rules that a plain run has no jobs of.
+
+    Every command and every job on a cluster reads all rules; to hash all programs takes 0.1 s more.
+    """
+    return lambda wildcards: code(program)
 
 
 def folder_hash(folder):

@@ -14,7 +14,7 @@ rule truth:
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("demo/truth"),
+        code=code_if_run("demo/truth"),
     shell:
         "selfcal truth --log {log} {wildcards.detector} {output}"
 
@@ -35,7 +35,7 @@ rule simulate:
     resources:
         mem_mb=1000,
     params:
-        code=code("demo/simulate"),
+        code=code_if_run("demo/simulate"),
         scene=lookup(dpath="{exposure}", within=demo),
     shell:
         "selfcal simulate --detector {params.scene[detector]} --source {params.scene[source]}"
@@ -65,6 +65,6 @@ rule recall:
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("demo/recall"),
+        code=code_if_run("demo/recall"),
     shell:
         "selfcal recall --log {log} {output} --truth {input.truth} --flags {input.flags}"

@@ -59,7 +59,7 @@ rule draw_stack:
     resources:
         mem_mb=1500,
     params:
-        code=code("figures/draw_stack"),
+        code=code_if_run("figures/draw_stack"),
         folder=subpath(output.numbers, parent=True),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
     shell:
@@ -81,7 +81,7 @@ rule draw_shared:
     resources:
         mem_mb=1500,
     params:
-        code=code("figures/draw_shared"),
+        code=code_if_run("figures/draw_shared"),
     shell:
         "selfcal draw_shared --log {log} {input} --table {output.table}"
         " --picture {output.picture}"
@@ -105,7 +105,7 @@ rule blink:
     resources:
         mem_mb=1500,
     params:
-        code=code("figures/blink"),
+        code=code_if_run("figures/blink"),
         templates=folder_hash("figures/templates"),
     shell:
         "selfcal blink --log {log} {input:q} {output}"
@@ -134,7 +134,7 @@ rule report:
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code("figures/report"),
+        code=code_if_run("figures/report"),
         templates=folder_hash("figures/templates"),
         tuned=suggestions,
         recall=lambda wildcards, input: (

@@ -70,7 +70,7 @@ rule mask:
         mem_mb=1500,
         runtime=all_runtime,
     params:
-        code=code("tools/mask"),
+        code=code_if_run("tools/mask"),
         folders=[".", *config["mask_folders"]],
         share=config["mask_share"],
         merge=config["mask_merge"],

@@ -41,7 +41,7 @@ rule inject:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("tune/inject"),
+        code=code_if_run("tune/inject"),
     shell:
         "selfcal inject --seed {wildcards.injection} --log {log} {input} {output}"
 
@@ -146,7 +146,7 @@ rule score:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("tune/score"),
+        code=code_if_run("tune/score"),
     shell:
         "selfcal score --log {log} {input.added} {input.minimum} {output}"
         " --medians {input.medians} --flags {input.flags}"
@@ -180,7 +180,7 @@ rule draw_tune:
     resources:
         mem_mb=1000,
     params:
-        code=code("tune/draw_tune"),
+        code=code_if_run("tune/draw_tune"),
         folder=subpath(output.recall, parent=True),
     shell:
         "selfcal draw_tune --title {wildcards.stack} --log {log} {params.folder} {input}"
