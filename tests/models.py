@@ -7,11 +7,16 @@ from astropy.coordinates import ICRS
 from astropy.modeling import models
 from conftest import SHAPES, planes_of
 
+from badpix_selfcal.program import load
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from gwcs import coordinate_frames
     from gwcs.wcs import WCS
     from jwst import datamodels
+
+    # asdf parses its schemas for each reference to them: a third of the time of jwst's step.
+    load("verify_models").opener()
 
 ATTRIBUTES = {
     "SCI": "data",
