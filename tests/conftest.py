@@ -22,6 +22,8 @@ SHAPES = {"MIRIFUSHORT": (72, 530), "MIRIFULONG": (72, 530), "NRS1": (48, 64)}
 
 # jwst needs no network for this step, if told so before it is imported.
 os.environ.update(CRDS_SERVER_URL="", CRDS_PATH="crds", STPIPE_DISABLE_CRDS_STEPPARS="true")
+# Else each of hundreds of runs compiles anew what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 # A process runs a whole file: first Slurm, which mostly waits, then the longest.
