@@ -110,8 +110,8 @@ def spare_planning(workflow):
 
     It makes two objects for each list of files, always the same two, and expands the params of all
     jobs for environments that only --sdm conda has. It sorts the outputs of all jobs to see whether
-    one lies in a folder that is another: of our rules that is known. For the times of
-    outputs it keeps a group of tasks for each of all jobs at once. A fifth of time and memory.
+    one lies in a folder that is another: of our rules that is known. For the times of outputs it
+    keeps a group of tasks for each of all jobs at once. A fifth of time and memory.
     """
     try:
         from snakemake.dag import DAG
