@@ -33,10 +33,18 @@ class Disk:
         """Wait for killed processes, which may hold it for a moment."""
         for patience in (0.1, 0.5, 2, 5):
             try:
-                return command("umount", self.folder)
+                command("umount", self.folder)
+                break
             except NotHereError:
                 time.sleep(patience)
-        return command("umount", "--lazy", self.folder)
+        else:
+            command("umount", "--lazy", self.folder)
+        # A namespace that another test made meanwhile has it mounted, too, until it ends.
+        for _ in range(300):
+            if not command("losetup", "--associated", self.image):
+                return
+            time.sleep(0.1)
+        raise NotHereError(f"{self.image}: something else has it mounted")
 
     def cut_power(self):
         """Lose whatever has not reached the disk, then mount it again, as a computer starts."""
@@ -52,13 +60,14 @@ class Disk:
 
 
 def command(*words):
-    """Run a command; raise a NotHereError with what it says if it fails."""
+    """Run a command; return what it prints, or raise a NotHereError with what it says."""
     try:
         done = subprocess.run(words, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise NotHereError(f"{words[0]} is not installed") from error
     if done.returncode:
         raise NotHereError(f"{words[0]}: {done.stderr.strip()}")
+    return done.stdout
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import breaking
@@ -41,6 +42,18 @@ def test_only_what_waits_for_the_disk_survives(ext4):
     left = {path.name: path.read_text() for path in ext4.folder.glob("**/*.txt")}
     assert left.pop("waited.txt") == "whole"
     assert "whole" not in left.values()
+
+
+def test_a_disk_that_a_namespace_holds_is_cut_as_well(ext4):
+    """As the one of another test may, that runs at the same time: it is waited for."""
+    with atomic_write(str(ext4.folder / "waited.txt")) as part:
+        Path(part).write_text("whole")
+    apart = ["unshare", "--mount", "sh", "-c", "echo; sleep 1"]
+    with subprocess.Popen(apart, stdout=subprocess.PIPE, text=True) as other:
+        if not other.stdout.readline():
+            pytest.skip("no namespaces here")
+        ext4.cut_power()
+    assert (ext4.folder / "waited.txt").read_text() == "whole"
 
 
 @pytest.mark.parametrize(
