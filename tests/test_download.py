@@ -336,5 +336,8 @@ def test_tables_of_what_exists_after_a_failure(tree):
     assert "<strong>2 failed</strong>" in tree.path("results/report.html").read_text()
     assert len(list(tree.path("results/figures").glob("*/flags.png"))) == 1
     broken.write_bytes(whole)
-    tree.run(config=config)
+    tree.run("--", "report", config=config)
     assert len(pd.read_csv(tree.path("results/summary.csv"))) == 4
+    page = tree.path("results/report.html").read_text()
+    assert "4 products" in page
+    assert "failed" not in page

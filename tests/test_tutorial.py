@@ -58,23 +58,21 @@ def data(tmp_path_factory):
     (programs / "strun").write_text(STRUN)
     (programs / "strun").chmod(0o755)
     path = os.pathsep.join([str(programs), os.path.dirname(sys.executable), os.environ["PATH"]])
-    text = "".join(block for _, block in BLOCK.findall(PAGE)).replace("/data/", f"{folder}/")
-    parts = re.split(r"^(\.venv/bin/snakemake .*\n)", text, flags=re.M)
-    for i, part in enumerate(parts):
-        if part.startswith(".venv/bin/snakemake"):
-            # A page that is made twice is drawn the second time alone.
-            words = part.replace("-- report", "") if part in parts[i + 1 :] else part
-            done = forked.run(shlex.split(words)[1:], ROOT)
-        else:
-            done = subprocess.run(
-                ["bash", "-e", "-c", part],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "PATH": path},
-            )
-        assert done.returncode == 0, f"{part}\n{done.stdout}"
+    for _, block in BLOCK.findall(PAGE):
+        text = block.replace("/data/", f"{folder}/")
+        for part in re.split(r"^(\.venv/bin/snakemake .*\n)", text, flags=re.M):
+            if part.startswith(".venv/bin/snakemake"):
+                done = forked.run(shlex.split(part)[1:], ROOT)
+            else:
+                done = subprocess.run(
+                    ["bash", "-e", "-c", part],
+                    cwd=ROOT,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    env={**os.environ, "PATH": path},
+                )
+            assert done.returncode == 0, f"{part}\n{done.stdout}"
     return folder
 
 

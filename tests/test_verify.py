@@ -264,9 +264,11 @@ def test_digests_of_results_are_kept_for_sha256sum(copy):
         assert subprocess.run(command, cwd=copy / "results", capture_output=True).returncode == 1
 
 
-def test_no_fault_with_other_settings(nods):
+@pytest.mark.parametrize(
+    "config", [["save_flagged_bkg=false"], ["edge_mode=shrink"], ["threshold=sigma"]]
+)
+def test_no_fault_with_other_settings(nods, config):
     """What is made again is made with the parameters in force."""
-    config = ["save_flagged_bkg=false", "edge_mode=shrink", "threshold=sigma"]
     nods.run("--quiet", "all", config=config)
     nods.run("--", "verify", config=config)
     assert nods.path("results/SHA256SUMS").exists()
