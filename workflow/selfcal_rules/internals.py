@@ -100,8 +100,7 @@ def lift_job_rate_of_jobs():
     with contextlib.suppress(ImportError, AttributeError):
         from snakemake.scheduling import job_scheduler
 
-        if callable(job_scheduler.JobRateLimiter):
-            job_scheduler.JobRateLimiter = lambda limit: None
+        job_scheduler.JobRateLimiter = lambda limit: None
 
 
 def spare_planning(workflow):
