@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from snakemake.io import IOFile, is_flagged, temp
 from snakemake.jobs import Job
 from snakemake.scheduling import job_scheduler
 
@@ -274,6 +276,28 @@ def test_a_job_on_a_cluster_waits_for_no_limit_of_jobs(monkeypatch):
     monkeypatch.setattr(job_scheduler, "JobRateLimiter", limiter)  # and back at the end
     internals.lift_job_rate_of_jobs()
     assert job_scheduler.JobRateLimiter("100/1s") is None
+
+
+def test_jobs_share_the_text_of_a_path_and_keep_its_flags():
+    def job(*output):
+        sets = {name: set() for name in internals.JOB_SETS}
+        files = [IOFile("minimum.fits", rule=None).apply_wildcards({})]
+        return SimpleNamespace(input=files, output=list(output), **sets)
+
+    texts, flagged = {}, IOFile(temp("pedestal.fits"), rule=None).apply_wildcards({})
+    first, second = job(), job(flagged)
+    second.temp_output = {flagged}
+    own = second.input[0]._file
+    internals.spare_job(first, texts)
+    internals.spare_job(second, texts)
+    assert second.input[0]._file is first.input[0]._file is not own
+    assert second.input == first.input == ["minimum.fits"]
+    assert not first.input[0].flags
+    assert is_flagged(second.output[0], "temp")
+    assert (first.temp_output, second.temp_output) == (frozenset(), {flagged})
+    second.input[0].clone_flags(flagged)  # as Snakemake may do later
+    assert is_flagged(second.input[0], "temp")
+    assert not is_flagged(first.input[0], "temp")
 
 
 @pytest.mark.parametrize("times", [(), (3.0,), (5.0, 2.0), (5.0, None, 4.0)])

@@ -113,3 +113,14 @@ def test_a_job_on_a_cluster_ends_with_its_work(nods):
     words = ("--dry-run", "--quiet", "--nolock", "--target-jobs", "members:")
     assert "LIMIT None" in nods.run(*words, "--mode", "remote", snakefile=snakefile).stdout
     assert "LIMIT <" in nods.run(*words, snakefile=snakefile).stdout
+
+
+def test_a_log_that_is_asked_for_is_that_of_its_job(nods):
+    nods.run("--dry-run", "--quiet")
+    (table,) = nods.path(".snakemake/badpix_selfcal").glob("members-*.json")
+    stack = next(row[5] for row in json.loads(table.read_text()) if row[5] != "skipped")
+    out = nods.run("--dry-run", "--", f"logs/minimum/{stack}.log").stdout
+    assert [line.split() for line in out.splitlines() if line.startswith("rule ")] == [
+        ["rule", "pedestal:"],
+        ["rule", "minimum:"],
+    ]

@@ -83,7 +83,8 @@ if reads_all:
         elsewhere if exposure_patterns else None,
     )
     faults += elsewhere.faults
-members = pd.DataFrame(rows, columns=tables.COLUMNS)
+# As Python's own strings: pandas' take a copy each, and another whenever they are looked at.
+members = pd.DataFrame(rows, columns=tables.COLUMNS, dtype=object)
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
 left_out = {}

@@ -17,6 +17,12 @@ from snakemake.exceptions import WorkflowError
 
 from selfcal_rules import locks
 
+NOTHING = frozenset()
+# Of a job, which nobody adds to once it is made.
+JOB_SETS = (
+    "temp_output", "protected_output", "touch_output", "pipe_or_service_output", "_queue_input"
+)  # fmt: skip
+
 
 def is_main_process(workflow):
     """Tell whether this is the user's command, not a job on a cluster that parses again."""
@@ -118,6 +124,15 @@ def spare_planning(workflow):
         from snakemake.jobs import Job
 
         Job.output_mintime = property(output_mintime)
+        DAG.cache_job = cache_job
+        init, texts = Job.__init__, {}
+
+        def spare_init(job, *words, **options):
+            init(job, *words, **options)
+            with contextlib.suppress(AttributeError):
+                spare_job(job, texts)
+
+        Job.__init__ = spare_init
         guards = {}
         AttributeGuard.__new__ = lambda cls, name: guards.setdefault(name, object.__new__(cls))
         if not {"CONDA"} & {m.name for m in workflow.deployment_settings.deployment_method}:
@@ -126,6 +141,34 @@ def spare_planning(workflow):
             DAG.check_directory_outputs = lambda self: None
     except (AttributeError, ImportError):
         pass
+
+
+def spare_job(job, texts):
+    """
+    Keep one text of each path, and one empty set, instead of each job's own.
+
+    Each file of a job holds its path twice, the second time with flags, which most files have
+    none of; and a path is named by several jobs. This is a quarter of the memory.
+
+    Parameters
+    ----------
+    job : Job
+        That was just made.
+    texts : dict of str to str
+        The paths of all jobs so far.
+    """
+    for file in (*job.input, *job.output):
+        if not file.flags and not file.is_callable():
+            file._file = texts.setdefault(str(file), str(file))
+    for name in JOB_SETS:
+        if not getattr(job, name):
+            setattr(job, name, NOTHING)
+
+
+def cache_job(dag, job):
+    """Let a job be found by its outputs; a log is never looked for, and need not be named yet."""
+    for file in job.output:
+        dag.job_cache[job.rule, file] = job
 
 
 async def output_mintime(job):
