@@ -9,22 +9,28 @@ MISSING = [name for name in ("chromium", "chromedriver") if not shutil.which(nam
 PHONE = (390, 844)
 
 
-def open_browser(width=1500, height=1000):
-    """Start a browser whose page is so large in pixels; at a phone's width, with touch."""
+def open_browser():
+    """Start a browser."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
-                     f"window-size={width},{height}",
                      "host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip  # no network
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
-    browser = wait_for(lambda: started(options, service), "browser", seconds=300)
+    return wait_for(lambda: started(options, service), "browser", seconds=300)
+
+
+def on_screen(browser, width=1500, height=1000):
+    """Empty a browser's page, and make it so large in pixels; at a phone's width, with touch."""
+    browser.get("about:blank")
+    browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
     # By the protocol, as a window has a least width, and a frame.
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    errors(browser), requests(browser)  # forget those of other tests
     return browser
 
 

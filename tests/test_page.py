@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from astropy.io import fits
-from browser import MISSING, PHONE, errors, open_browser, requests
+from browser import MISSING, PHONE, errors, on_screen, open_browser, requests
 from conftest import Workflow, planes_of, wait_for, write_association, write_exposure
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -33,27 +33,28 @@ def run(tmp_path_factory):
     return workflow
 
 
-@pytest.fixture(scope="module", params=[1280, 1440, 1920, PHONE[0]])
-def browser(request):
-    browser = open_browser(request.param, 844)
-    yield browser
-    browser.quit()
-
-
 @pytest.fixture(scope="module")
-def desk():
-    browser = open_browser(1440, 900)
+def chromium():
+    browser = open_browser()
     yield browser
     browser.quit()
+
+
+@pytest.fixture(params=[1280, 1440, 1920, PHONE[0]])
+def browser(chromium, request):
+    return on_screen(chromium, request.param, 844)
+
+
+@pytest.fixture
+def desk(chromium):
+    return on_screen(chromium, 1440, 900)
 
 
 def open_page(browser, run):
-    errors(browser), requests(browser)  # forget those of other tests
     browser.get(run.path("results/report.html").as_uri())
 
 
 def open_blink(browser, run):
-    errors(browser), requests(browser)
     page = sorted(run.path("results/report").glob("*.html"))[0]
     browser.get(page.as_uri())
     wait_for(lambda: browser.execute_script("return document.body.dataset.ready"), "images")

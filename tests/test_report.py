@@ -5,7 +5,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from browser import MISSING, errors, open_browser
+from browser import MISSING, errors, on_screen, open_browser
 from conftest import ROOT, Workflow, wait_for, write_association, write_exposure
 from docutils.core import publish_doctree
 from docutils.nodes import emphasis, problematic, reference, system_message
@@ -32,11 +32,16 @@ def report(tmp_path_factory):
     return workflow.path("report.html")
 
 
-@pytest.fixture
-def browser():
+@pytest.fixture(scope="module")
+def chromium():
     browser = open_browser()
     yield browser
     browser.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    return on_screen(chromium)
 
 
 def text_of(browser, wanted):
