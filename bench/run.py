@@ -34,6 +34,7 @@ from badpix_selfcal.version import VERSION
 HERE = Path(__file__).parent
 DATA = HERE / "data"
 FLAG = 1 << 30
+CHANGES = ("flagfrac_upper=0.002", "kernel_size=17")
 
 
 def workflow(folder, pattern, *config, targets=(), fresh=True):
@@ -224,26 +225,20 @@ def alternate(name, folder, associations, repeats, report, with_strun, save="tru
     return pattern
 
 
-def reruns(name, folder, pattern, repeats, report):
-    """Measure what a change of a parameter costs against a full run, alternating."""
-    full, changed = [], {"flagfrac_upper=0.002": [], "kernel_size=17": []}
-    for _ in range(repeats):
-        full.append(workflow(folder, pattern)[0])
-        for change, seconds in changed.items():
-            seconds.append(workflow(folder, pattern, change, fresh=False)[0])
-            workflow(folder, pattern, fresh=False)
-    for change, seconds in changed.items():
-        key = change.partition("=")[0]
-        report.add(f"{name}, after a change of {key}", median_of(seconds), "all", median_of(full))
-
-
-def by_noise(name, folder, pattern, repeats, report):
-    """Measure what threshold sigma costs against the default, whole commands, alternating."""
-    sigma, fraction = [], []
+def variants(name, folder, pattern, changes, repeats, report):
+    """Measure what sigma costs, and a rerun after each of some changes, against a full run."""
+    full, sigma, changed = [], [], {change: [] for change in changes}
     for _ in range(repeats):
         sigma.append(workflow(folder, pattern, "threshold=sigma")[0])
-        fraction.append(workflow(folder, pattern)[0])
-    report.add(f"{name}, threshold sigma", median_of(sigma), "by default", median_of(fraction), 2)
+        full.append(workflow(folder, pattern)[0])
+        for change, seconds in changed.items():
+            # After the change before it, which has it make nothing more nor less.
+            seconds.append(workflow(folder, pattern, change, fresh=False)[0])
+    whole = median_of(full)
+    report.add(f"{name}, threshold sigma", median_of(sigma), "by default", whole, 2)
+    for change, seconds in changed.items():
+        key = change.partition("=")[0]
+        report.add(f"{name}, after a change of {key}", median_of(seconds), "all", whole)
 
 
 def stage_peak(folder, paths):
@@ -381,9 +376,8 @@ def main():
         save = "false" if "false" in name else "true"
         glob = alternate(name, runs / f"case{i}", associations, repeats, report, i < 2, save)
         if save == "true":
-            by_noise(name, runs / f"case{i}" / "ours", glob, repeats, report)
-        if pattern is archive_pattern and save == "true":
-            reruns(name, runs / f"case{i}" / "ours", glob, repeats, report)
+            changes = CHANGES if pattern is archive_pattern else ()
+            variants(name, runs / f"case{i}" / "ours", glob, changes, repeats, report)
     growth(paths, n_growth, repeats, report)
     sizes = ((12,), (4,)) if quick else ((150, 600), (16, 64))
     cases = zip(("MRS", "NIRSpec"), (paths[0], nirspec[0]), sizes, strict=True)
