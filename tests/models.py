@@ -7,7 +7,7 @@ from astropy.coordinates import ICRS
 from astropy.modeling import models
 from conftest import SHAPES, planes_of
 
-from badpix_selfcal.program import load
+from badpix_selfcal.models import datamodels as quick_datamodels
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     from jwst import datamodels
 
     # asdf parses its schemas for each reference to them: a third of the time of jwst's step.
-    load("verify_models").opener()
+    quick_datamodels()
 
 ATTRIBUTES = {
     "SCI": "data",

@@ -57,9 +57,9 @@ def indexed(words, most=COLOURS):
         The most frequent colours.
     """
     # By a table of all colours that there are: to sort the pixels takes ten times as long.
-    place = np.zeros(1 << 24, np.int32)
-    place[words] = 1
-    colours = np.flatnonzero(place).astype(words.dtype)
+    seen, place = np.zeros(1 << 24, bool), np.zeros(1 << 24, np.int32)
+    seen[words] = True
+    colours = np.flatnonzero(seen).astype(words.dtype)
     place[colours] = np.arange(len(colours))
     place = place[words]
     counts = np.bincount(place.ravel())

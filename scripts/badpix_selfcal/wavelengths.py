@@ -3,6 +3,7 @@
 import numpy as np
 
 from badpix_selfcal.headers import read_primary
+from badpix_selfcal.models import datamodels
 from badpix_selfcal.program import log
 
 
@@ -25,10 +26,9 @@ def wavelengths_at(path, y, x):
     nothing = np.full(len(x), np.nan, np.float32)
     if read_primary(path).values.get("S_WCS") != "COMPLETE" or not len(x):
         return nothing
-    from stdatamodels.jwst import datamodels  # slow to import
-
+    opened = datamodels().open
     try:
-        with datamodels.open(path) as model:
+        with opened(path) as model:
             wcs = model.meta.wcs
             world = wcs(np.asarray(x, float), np.asarray(y, float))
             unit = wcs.output_frame.unit[2]

@@ -7,6 +7,7 @@ import numpy as np
 from badpix_selfcal.detectors import DETECTORS
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.images import read_image
+from badpix_selfcal.models import datamodels
 from badpix_selfcal.program import parser
 
 DO_NOT_USE, JUMP_DET, DEAD, HOT, REFERENCE_PIXEL = 1, 4, 1 << 10, 1 << 11, 1 << 31
@@ -164,8 +165,6 @@ def options():
 
 def main(arguments):
     """Write ``{exposure}_rate.fits`` by way of stdatamodels."""
-    from stdatamodels.jwst.datamodels import IFUImageModel
-
     name = arguments.detector.upper()
     detector = DETECTORS[name]
     truth, _ = read_image(arguments.truth)
@@ -173,7 +172,7 @@ def main(arguments):
     planes = exposure(detector, truth, arguments.source, arguments.offset, arguments.pedestal, rng)
     if detector.dispersion_axis == 1:  # keeps the demo under 400 MB
         del planes["var_poisson"], planes["var_rnoise"]
-    with IFUImageModel(**planes) as model, atomic_write(arguments.output) as part:
+    with datamodels().IFUImageModel(**planes) as model, atomic_write(arguments.output) as part:
         meta = {
             **detector.meta,
             "instrument.detector": name,

@@ -9,6 +9,7 @@ import numpy as np
 from badpix_selfcal.files import atomic_write
 from badpix_selfcal.headers import read_hdus
 from badpix_selfcal.images import read_dq, read_image
+from badpix_selfcal.models import datamodels
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.program import Fault, log, parser
 from badpix_selfcal.tables import COMBINED, write_table
@@ -121,12 +122,12 @@ def write_mask(path, flagged, header, dates, merged=None):
     merged : str, optional
         A MASK reference file whose flags are kept.
     """
-    from stdatamodels.jwst.datamodels import MaskModel  # slow to import
-    from stdatamodels.jwst.datamodels.dqflags import pixel
+    models = datamodels()
+    from stdatamodels.jwst.datamodels.dqflags import pixel  # slow to import
 
     dq = np.where(flagged, np.uint32(DO_NOT_USE | OTHER_BAD_PIXEL), np.uint32(0))
     if merged:
-        with MaskModel(merged) as known:
+        with models.MaskModel(merged) as known:
             if known.dq.shape != dq.shape or known.meta.instrument.detector != header["DETECTOR"]:
                 raise Fault(f"{merged}: not a MASK of {header['DETECTOR']}; give one that is")
             dq |= known.dq
@@ -136,7 +137,7 @@ def write_mask(path, flagged, header, dates, merged=None):
         if value and value & (value - 1) == 0 and np.any(dq & np.uint32(value))
     ]
     used = used or [("DO_NOT_USE", DO_NOT_USE)]
-    model = MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
+    model = models.MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
     definitions = [(bit, 1 << bit, name, "") for bit, (name, _) in enumerate(used)]
     model.dq_def = np.array(definitions, dtype=model.get_dtype("dq_def"))
     ny, nx = dq.shape

@@ -1,32 +1,12 @@
 """Open flagged exposures as stdatamodels does, under strict validation."""
 
-import contextlib
-import functools
 import os
-import sys
 import warnings
 
 from badpix_selfcal.again import COLUMNS
+from badpix_selfcal.models import datamodels
 from badpix_selfcal.program import parser
 from badpix_selfcal.tables import read_planned, write_table
-
-
-@functools.cache
-def opener():
-    """
-    Return stdatamodels' function that opens a file; slow to import.
-
-    What it stands on parses YAML in Python where there is a parser in C, and a schema again for
-    each reference to it: without, a file takes half the time. Other versions may do otherwise.
-    """
-    from stdatamodels.jwst import datamodels
-
-    with contextlib.suppress(KeyError, AttributeError):
-        yaml, schema = sys.modules["yaml"], sys.modules["asdf.schema"]
-        parsed = functools.cache(schema._make_schema_loader())
-        schema._make_schema_loader = lambda: parsed
-        yaml.SafeLoader = yaml.CSafeLoader
-    return datamodels.open
 
 
 def invalid(path):
@@ -41,7 +21,7 @@ def invalid(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with opener()(path, strict_validation=True):
+            with datamodels().open(path, strict_validation=True):
                 return ""
     except Exception as error:  # whatever its many libraries raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
