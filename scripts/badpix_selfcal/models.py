@@ -1,4 +1,4 @@
-"""stdatamodels, which is slow to import and slower to begin: half as slow."""
+"""stdatamodels, which is slow to import, and slow to begin: less so."""
 
 import contextlib
 import functools
@@ -11,8 +11,8 @@ def datamodels():
     Return the module ``stdatamodels.jwst.datamodels``, for the few programs that need it.
 
     What it stands on parses YAML in Python where there is a parser in C, and a schema again for
-    each reference to it: without, its start and a file take half the time. Other versions may do
-    otherwise.
+    each reference to it: without, a file takes half the time, and the start two thirds. Other
+    versions may do otherwise.
     """
     from stdatamodels.jwst import datamodels
 
