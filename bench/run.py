@@ -232,7 +232,7 @@ def variants(name, folder, pattern, changes, repeats, report):
         sigma.append(workflow(folder, pattern, "threshold=sigma")[0])
         full.append(workflow(folder, pattern)[0])
         for change, seconds in changed.items():
-            # After the change before it, which has it make nothing more nor less.
+            # Upon the change before it: the same jobs run as upon the defaults.
             seconds.append(workflow(folder, pattern, change, fresh=False)[0])
     whole = median_of(full)
     report.add(f"{name}, threshold sigma", median_of(sigma), "by default", whole, 2)

@@ -26,9 +26,9 @@ def wavelengths_at(path, y, x):
     nothing = np.full(len(x), np.nan, np.float32)
     if read_primary(path).values.get("S_WCS") != "COMPLETE" or not len(x):
         return nothing
-    opened = datamodels().open
+    models = datamodels()
     try:
-        with opened(path) as model:
+        with models.open(path) as model:
             wcs = model.meta.wcs
             world = wcs(np.asarray(x, float), np.asarray(y, float))
             unit = wcs.output_frame.unit[2]
