@@ -1,7 +1,8 @@
-"""The reader of FITS headers against astropy, on thousands of generated headers."""
+"""The reader and the writer of FITS headers against astropy, on thousands of generated headers."""
 
 import io
 import random
+import re
 import string
 
 import numpy as np
@@ -14,6 +15,8 @@ from badpix_selfcal.headers import (
     END,
     card,
     data_size,
+    image_cards,
+    long_card,
     parse,
     read_cards,
     read_hdus,
@@ -243,3 +246,54 @@ def test_a_text_that_fits_no_card_is_a_fault():
     for value in ("n" * 69, "'" * 35):
         with pytest.raises(Fault, match="too long for the FITS card KEY; use a shorter name"):
             card("KEY", value, "")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_written_astropy_reads(seed):
+    """Texts of any length, which go on in other cards, truths and numbers; and all comments."""
+    rng = random.Random(200 + seed)
+    for _ in range(400):
+        cards, expected = [], {}
+        for i in range(rng.randint(1, 30)):
+            value = some_value(rng)
+            value = i if value is None else value
+            if isinstance(value, str):
+                # An & at the end says that a text goes on; so it does to astropy's own reader.
+                value = value.replace("-", rng.choice("-'")).rstrip("& ")
+            comment = text(rng, rng.choice([1, 5, 40]), "ab.")  # astropy is misled by a quote
+            cards += long_card(f"K{i}", value, comment)
+            expected[f"K{i}"] = value, comment
+        assert all(len(raw) == CARD for raw in cards)
+        values, comments = parse(cards)
+        found = fits.Header.fromstring(b"".join(cards))
+        assert list(values) == list(expected)
+        for keyword, (value, comment) in expected.items():
+            assert typed(values[keyword]) == typed(value)
+            whole = isinstance(value, str) or len(comment) < 40
+            assert comments[keyword] == comment if whole else comment.startswith(comments[keyword])
+            if not re.search("' */", str(value)):  # which astropy takes for the end of the text
+                assert typed(found[keyword]) == typed(value)
+                assert found.comments[keyword] == comments[keyword]
+
+
+@pytest.mark.parametrize("value", [1 / 3, -2e-7 / 3, 1e15 / 3, 1e16, 1.5e300, 0.1 + 0.2])
+def test_a_number_is_written_with_15_digits(value):
+    raw = card("KEY", value, "")
+    assert fits.Card.fromstring(raw).value == float(f"{value:.14e}")
+    assert parse([raw])[0] == {"KEY": float(f"{value:.14e}")}
+
+
+def test_what_fits_has_no_letter_for_is_a_question_mark():
+    raw, more = long_card("KEY", "é\n" * 33 + "x", "µm")
+    assert fits.Card.fromstring(raw + more).value == "??" * 33 + "x"
+    assert parse([raw, more]) == ({"KEY": "??" * 33 + "x"}, {"KEY": "?m"})
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("shape", [(), (3, 5)])
+def test_a_header_begins_as_the_standard_has_it(shape, first):
+    cards = image_cards(-32, shape, first)
+    header = fits.Header.fromstring(b"".join(cards))
+    hdu = fits.PrimaryHDU(header=header) if first else fits.ImageHDU(header=header)
+    hdu.verify("exception")
+    assert [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])] == list(reversed(shape))

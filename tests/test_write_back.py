@@ -28,7 +28,7 @@ def flags(tmp_path):
     add_cards(
         header,
         ("BPXVER", "0", "version"),
-        ("BPXSTACK", "s" * 60, "a comment that makes cfitsio continue the text"),
+        ("BPXSTACK", "s" * 60, "a comment for which the text goes on in another card"),
         ("BPXNLO", 3, "low"),
         ("BPXNHI", 2, "high"),
     )

@@ -2,7 +2,8 @@
 FITS as bytes: headers card by card, and where the data of each HDU lie.
 
 What copies whole exposures needs no more than this: a write_back takes 27 ms of processor time so,
-140 with fitsio and 368 with astropy. A property test compares what is read with astropy.
+140 with fitsio and 368 with astropy; a pedestal takes 144 ms, with fitsio 194. Property tests
+compare what is read and what is written with astropy.
 """
 
 import contextlib
@@ -336,10 +337,8 @@ def copy_with_header(source, primary, target, cards, change=None):
         Gets each part of the file after the primary header, a bytearray, and the byte of `source`
         at which it begins; may change it in place.
     """
-    header = b"".join([*cards, END])
-    header = header.ljust(-(-len(header) // BLOCK) * BLOCK)
     with open(target, "wb") as new:
-        new.write(header)
+        new.write(header_bytes(cards))
         place = primary.start
         for chunk in chunks(source, place):
             if change:
@@ -377,26 +376,83 @@ def opened_by_astropy(path):
         raise Fault(f"{path}: not readable ({error}); fetch or make the file again") from error
 
 
+def header_bytes(cards):
+    """Return the bytes of a header, given without END."""
+    header = b"".join([*cards, END])
+    return header.ljust(-(-len(header) // BLOCK) * BLOCK)
+
+
+def image_cards(bitpix, shape, first):
+    """
+    Format the cards that a header begins with, in their order.
+
+    Parameters
+    ----------
+    bitpix : int
+    shape : tuple of int
+        Of the image, [ny, nx]; () where there is none.
+    first : bool
+        Whether it is the primary one.
+    """
+    kind = card("SIMPLE", True, "FITS") if first else card("XTENSION", "IMAGE", "an image")
+    axes = [card(f"NAXIS{i}", n, "pixels") for i, n in enumerate(reversed(shape), start=1)]
+    bits = card("BITPIX", bitpix, "bits of a pixel; negative: floating point")
+    cards = [kind, bits, card("NAXIS", len(shape), "axes"), *axes]
+    if first:
+        return [*cards, card("EXTEND", True, "extensions may follow")]
+    return [*cards, card("PCOUNT", 0, "no more data"), card("GCOUNT", 1, "one image")]
+
+
 def card(keyword, value, comment):
     """
-    Format a card of a text or an integer as 80 bytes.
+    Format a card of a text, a truth or a number, finite, as 80 bytes.
 
     Raises
     ------
     Fault
         If it does not fit.
     """
-    if isinstance(value, str):
-        value = "'{:8}'".format(value.replace("'", "''")).ljust(20)
-    text = f"{keyword:8}= {value:>20}"
+    text = f"{keyword:8}= {field(value):>20}"
     if len(text) > CARD:
         raise Fault(f"{value}: too long for the FITS card {keyword}; use a shorter name")
-    return f"{text} / {comment}"[:CARD].ljust(CARD).encode("ascii")
+    return in_ascii(f"{text} / {comment}")
+
+
+def long_card(keyword, value, comment):
+    """Format a card as `card` does, in a list: a text that is too long goes on in CONTINUE."""
+    if not isinstance(value, str):
+        return [card(keyword, value, comment)]
+    cards, start, value = [], f"{keyword:8}= ", field(value)[1:].rstrip()[:-1]
+    while value and len(f"{start}'{value}' / {comment}") > CARD:
+        n = 67  # of the 70 that a card has for the value, two quotes and the & that says it goes on
+        n -= value[:n].count("'") % 2  # doubled quotes stay together
+        cards.append(in_ascii(f"{start}'{value[:n]}&'"))
+        start, value = "CONTINUE  ", value[n:]
+    value = f"'{value}'".ljust(20)
+    return [*cards, in_ascii(f"{start}{value} / {comment}")]
+
+
+def field(value):
+    """Format the value of a card; a float with 15 digits, as cfitsio does."""
+    if isinstance(value, str):
+        return "'{:8}'".format(value.replace("'", "''")).ljust(20)
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    if not isinstance(value, float):
+        return str(value)
+    digits, e, power = f"{value:.15G}".partition("E")
+    point = "" if "." in digits else ".0" if e else "."
+    return f"{digits}{point}{e}{power}"
+
+
+def in_ascii(text):
+    """Return the 80 bytes of a card; a character that FITS does not allow becomes a ?."""
+    return re.sub("[^ -~]", "?", text)[:CARD].ljust(CARD).encode()
 
 
 def history(text):
     """Format a HISTORY card."""
-    return f"HISTORY {text}"[:CARD].ljust(CARD).encode("ascii")
+    return in_ascii(f"HISTORY {text}")
 
 
 def split_cards(cards, prefix):

@@ -1,21 +1,26 @@
 """
 Images of FITS files, light enough for jobs that last a tenth of a second.
 
-Pixels are read from where the headers say that they lie; fitsio writes, which costs nothing over
-numpy at start-up where ``astropy.io.fits`` costs 0.2 s; astropy is imported only for images that
-are stored scaled, compressed or in another type.
+Pixels are read from where the headers say that they lie, and written behind headers of our own;
+astropy, whose start takes 0.2 s, is imported for images alone that are scaled, compressed or of
+another type.
 """
 
 import contextlib
-import errno
 import math
-import os
 
-import fitsio
 import numpy as np
 
 from badpix_selfcal.files import atomic_write, reading
-from badpix_selfcal.headers import BLOCK, find, opened_by_astropy, read_hdus
+from badpix_selfcal.headers import (
+    BLOCK,
+    find,
+    header_bytes,
+    image_cards,
+    long_card,
+    opened_by_astropy,
+    read_hdus,
+)
 from badpix_selfcal.program import Fault
 
 DTYPES = {
@@ -24,6 +29,7 @@ DTYPES = {
     32: ">i4",
     -32: ">f4",
 }  # of BITPIX, in the stages' files and plain exposures
+ROWS = 64  # written at a time, which stay in the processor's cache
 # How an image is stored, which is not handed on to the next stage.
 STORAGE = {
     *("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT"),
@@ -209,22 +215,8 @@ def read_image(path, extension=None):
 @contextlib.contextmanager
 def created(path):
     """Open a new FITS file for writing; it takes its name when all of it is written."""
-    with atomic_write(path) as part:
-        try:
-            with fitsio.FITS(part, "rw", clobber=True) as file:
-                yield file
-        except OSError as error:
-            if error.errno is None:
-                ask_why(part)
-            raise
-        if os.path.getsize(part) % BLOCK:  # fitsio does not tell when closing it fails
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def ask_why(part):
-    """Write to a file that fitsio could not write to: the system's error says why."""
-    with open(part, "ab") as file:
-        file.write(bytes(1 << 20))
+    with atomic_write(path) as part, open(part, "wb") as file:
+        yield file
 
 
 def write_image(path, image, header, **extensions):
@@ -235,20 +227,27 @@ def write_image(path, image, header, **extensions):
             append_image(file, extension, Header(), name)
 
 
-def append_image(file, image, header, name=None):
-    """Append an image [ny, nx] to a FITS file that is open for writing."""
-    # In two steps, as fitsio's own write of a new image turns infinities into NaN.
-    cards = fits_header(header)
-    file.create_image_hdu(dims=image.shape, dtype=image.dtype, extname=name, header=cards)
-    file[-1].write_keys(cards)
-    file[-1].write(image)
+def append_image(file, image, header, name=""):
+    """
+    Append an image to a FITS file that is open for writing.
 
-
-def fits_header(header):
-    """Return a header as fitsio takes it."""
-    return fitsio.FITSHDR(
-        [
-            {"name": keyword, "value": value, "comment": header.comments[keyword]}
-            for keyword, value in header.items()
-        ]
-    )
+    Parameters
+    ----------
+    file : file
+    image : ndarray, [ny, nx], or None
+        Of uint8, int16, int32 or float32; None for a header alone.
+    header : Header
+    name : str
+        Its EXTNAME, if any.
+    """
+    shape, image = ((), np.empty(0, np.uint8)) if image is None else (image.shape, image)
+    stored = image.dtype.newbyteorder(">")
+    bitpix = next(bitpix for bitpix, dtype in DTYPES.items() if dtype == stored)
+    cards = image_cards(bitpix, shape, first=file.tell() == 0)
+    cards += long_card("EXTNAME", name, "name of the image") if name else []
+    for keyword, value in header.items():
+        cards += long_card(keyword, value, header.comments[keyword])
+    file.write(header_bytes(cards))
+    for y in range(0, len(image), ROWS):
+        file.write(image[y : y + ROWS].astype(stored, order="C"))
+    file.write(bytes(-image.nbytes % BLOCK))

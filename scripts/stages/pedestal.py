@@ -10,7 +10,6 @@ from badpix_selfcal.images import (
     add_cards,
     append_image,
     created,
-    fits_header,
     read_image,
     read_science,
     with_unit,
@@ -138,7 +137,7 @@ def main(arguments):
     added = read_image(arguments.add)[0] if arguments.add else None
     with created(arguments.output) as output:
         stack = stack_cards(arguments.stack, len(arguments.exposures))
-        output.write(None, header=fits_header(stack))
+        append_image(output, None, stack)
         for path in arguments.exposures:
             with unchanged(path) as (n_bytes, modified):
                 plane, hdus = read_science(path)
