@@ -1,6 +1,7 @@
 """Small exposures, associations and runs of the workflow, for all tests."""
 
 import ast
+import gc
 import json
 import os
 import re
@@ -40,6 +41,11 @@ def pytest_collection_modifyitems(items):
     """Begin with the longest files, so that all processes end at about the same time."""
     names = [*FIRST, None]
     items.sort(key=lambda item: names.index(item.path.name if item.path.name in FIRST else None))
+
+
+def pytest_collection_finish():
+    """Look no more for garbage among the modules that are imported now: a fifth of many tests."""
+    gc.freeze()
 
 
 def planes_of(shape, seed=0):

@@ -6,11 +6,13 @@ the workflow's own modules: each run imports those of the Snakefile that it is g
 """
 
 import atexit
+import functools
 import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
+from multiprocessing import forkserver
 
 IMPORTED = (
     *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.scheduling.job_scheduler"),
@@ -19,9 +21,21 @@ IMPORTED = (
     *("snakemake.storage", "snakemake.profiles", "smart_open", "requests", "jinja2"),
     *("pandas", "pyarrow.pandas_compat", "jsonschema", "yaml", "forked_plugins"),
 )
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(IMPORTED)
-OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TESTS = os.path.dirname(os.path.abspath(__file__))
+OURS = os.path.dirname(TESTS)
+
+
+@functools.cache
+def server():
+    """Start what forks, once; it silently leaves out modules that it does not find."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    before = dict(os.environ)
+    os.environ["PYTHONPATH"] = TESTS  # until Python 3.13 it does not get our sys.path
+    forkserver.ensure_running()
+    os.environ.clear()
+    os.environ.update(before)
+    return context
 
 
 def snakemake(arguments, cwd, environment, output):
@@ -46,7 +60,8 @@ def snakemake(arguments, cwd, environment, output):
 def run(arguments, cwd):
     """Run Snakemake; return code and output, both streams as one text, as `subprocess.run` does."""
     with tempfile.NamedTemporaryFile("r", errors="replace") as output:
-        job = SERVER.Process(target=snakemake, args=(arguments, cwd, dict(os.environ), output.name))
+        words = arguments, cwd, dict(os.environ), output.name
+        job = server().Process(target=snakemake, args=words)
         job.start()
         job.join()
         return subprocess.CompletedProcess(arguments, job.exitcode, output.read())
