@@ -14,6 +14,8 @@ import pytest
 from astropy.io import fits
 from conftest import Workflow, call, program, write_association, write_exposure
 
+from tools.verify_stack import flagged_digest
+
 NAMES = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
 
 
@@ -143,6 +145,22 @@ TAMPERINGS = {
 
 def test_no_fault_where_nothing_is_changed(copy):
     assert find_faults(copy) == []
+
+
+@pytest.mark.parametrize("i", [0, 1])
+def test_what_has_no_checksums_is_compared_without_being_written(copy, i):
+    """The first exposure has checksums, which are set in a file alone."""
+    exposure, flags = copy / "rate" / f"{NAMES[i]}_rate.fits", the(copy, RESULTS["flags"])
+    result = the(copy, f"results/flagged/*-*/{NAMES[i]}_badpix_selfcal.fits")
+    content = result.read_bytes()
+    before = sorted(copy.rglob("*"))
+    arguments = [str(path) for path in (exposure, flags, result, copy / "copy.fits")]
+    assert flagged_digest(*arguments) == (hashlib.sha256(content).hexdigest() if i else "")
+    flipped = content[:9999] + bytes([content[9999] ^ 1]) + content[10000:]
+    for changed in (flipped, content[:-1], content + b" ", b""):
+        result.write_bytes(changed)
+        assert flagged_digest(*arguments) == ""
+    assert sorted(copy.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", RESULTS)

@@ -1,6 +1,7 @@
 """To make a result again, by the program that made it, and to compare the two to the bit."""
 
 import contextlib
+import hashlib
 import os
 import tempfile
 
@@ -23,23 +24,29 @@ def beside(path):
         yield made
 
 
-def run(name, *words):
+@contextlib.contextmanager
+def quietly(name):
     """
-    Run a program of the workflow in this process; what it warns of was said in the run.
+    Yield a program of the workflow as a module; what it warns of was said in the run.
 
     Raises
     ------
     Fault
         Its own, or for whatever else it stumbles over: damaged tables, say.
     """
-    module = load(name)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         try:
-            module.main(module.options().parse_args([str(word) for word in words]))
+            yield load(name)
         except Fault:
             raise
         except Exception as error:
             raise Fault(f"{name} fails: {type(error).__name__}: {error}") from error
+
+
+def run(name, *words):
+    """Run a program of the workflow in this process; raises as `quietly`."""
+    with quietly(name) as module:
+        module.main(module.options().parse_args([str(word) for word in words]))
 
 
 def prefix_option(options):
@@ -52,9 +59,21 @@ def below(prefix):
     return lambda name, **wildcards: prefix + path_of(name, **wildcards)
 
 
-def row(path, fault):
+def row(path, fault, digest=""):
     """Return the row of a result in the tables: its fault or, without one, its digest."""
-    return path, fault, "" if fault else digest_row(path)[-1]
+    return path, fault, "" if fault else digest or digest_row(path)[-1]
+
+
+def digest_if_same(path, parts):
+    """Return the SHA-256 of a file if it consists of these parts, else an empty text."""
+    digest = hashlib.sha256()
+    with contextlib.suppress(FileNotFoundError), open(path, "rb", 0) as file:
+        for part in parts:
+            if file.read(len(part)) != part:
+                return ""
+            digest.update(part)
+        return "" if file.read(1) else digest.hexdigest()
+    return ""
 
 
 def same(path, again):

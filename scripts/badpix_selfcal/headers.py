@@ -322,13 +322,13 @@ def chunks(path, start):
             yield buffer if n == CHUNK else buffer[:n]
 
 
-def copy_with_header(source, primary, target, cards, change=None):
+def copied(source, primary, cards, change=None):
     """
-    Copy a FITS file, with another primary header, and other bytes in places.
+    Yield the bytes of a FITS file with another primary header, and other bytes in places.
 
     Parameters
     ----------
-    source, target : str
+    source : str
     primary : HDU
         The primary HDU of `source`.
     cards : list of bytes
@@ -336,24 +336,36 @@ def copy_with_header(source, primary, target, cards, change=None):
     change : callable, optional
         Gets each part of the file after the primary header, a bytearray, and the byte of `source`
         at which it begins; may change it in place.
+
+    Yields
+    ------
+    part : bytes or bytearray
+        Which the next one overwrites.
     """
-    with open(target, "wb") as new:
-        new.write(header_bytes(cards))
-        place = primary.start
-        for chunk in chunks(source, place):
-            if change:
-                change(chunk, place)
-            new.write(chunk)
-            place += len(chunk)
+    yield header_bytes(cards)
+    place = primary.start
+    for chunk in chunks(source, place):
+        if change:
+            change(chunk, place)
+        yield chunk
+        place += len(chunk)
+
+
+def write_parts(path, parts):
+    """Write a file of its parts."""
+    with open(path, "wb") as file:
+        for part in parts:
+            file.write(part)
+
+
+def has_checksum(hdu):
+    """Tell whether an HDU has a checksum, or one of its data."""
+    return not {"CHECKSUM", "DATASUM"}.isdisjoint(hdu.values)
 
 
 def refresh_checksums(path, hdus, names=()):
     """Set the checksums of the primary HDU and of the named ones, where they have any, right."""
-    stale = [
-        i
-        for i, hdu in enumerate(hdus)
-        if (i == 0 or hdu.name in names) and {"CHECKSUM", "DATASUM"} & set(hdu.values)
-    ]
+    stale = [i for i, hdu in enumerate(hdus) if (i == 0 or hdu.name in names) and has_checksum(hdu)]
     if stale:
         import fitsio  # slow to import, as it needs numpy
 

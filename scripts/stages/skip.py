@@ -6,9 +6,10 @@ from badpix_selfcal.files import atomic_write
 from badpix_selfcal.headers import (
     calibrated_cards,
     card,
-    copy_with_header,
+    copied,
     history,
     refresh_checksums,
+    write_parts,
 )
 from badpix_selfcal.images import read_science
 from badpix_selfcal.names import exposure_name
@@ -33,7 +34,7 @@ def write_skipped(path, target, name, state):
             history(f"badpix_selfcal workflow {VERSION} skipped: no other exposure"),
         ],
     )
-    copy_with_header(path, hdus[0], target, cards)
+    write_parts(target, copied(path, hdus[0], cards))
     refresh_checksums(target, hdus)
 
 

@@ -11,12 +11,13 @@ from badpix_selfcal.headers import (
     FULL,
     calibrated_cards,
     card,
-    copy_with_header,
+    copied,
     history,
     opened_by_astropy,
     read_hdus,
     refresh_checksums,
     split_cards,
+    write_parts,
 )
 from badpix_selfcal.names import exposure_name
 from badpix_selfcal.program import Fault, log, parser, warn
@@ -207,6 +208,68 @@ def read_flags(path):
         return file.read(header.shape[0] * header.shape[1]), header
 
 
+@contextlib.contextmanager
+def flagged(exposure, flags, name, copy):
+    """
+    Flag an exposure.
+
+    Parameters
+    ----------
+    exposure, flags : str
+        The exposure and the ``flags.fits`` of its stack.
+    name : str
+        Of the flagged exposure, for its header.
+    copy : str
+        A file for a plain copy of the exposure, which is made if need be, and removed.
+
+    Yields
+    ------
+    parts : iterator of bytes
+        The flagged exposure's file.
+    hdus : list of HDU
+        The headers that it is made of.
+    offsets : dict of str to int
+        As of `plane_offsets`.
+
+    Raises
+    ------
+    Fault
+        If the two do not belong together, or if the exposure changes meanwhile.
+    """
+    plane, header = read_flags(flags)
+    pixels = flagged_pixels(plane)
+    known = recorded(header.values).get(exposure_name(exposure))
+    with (
+        unchanged(exposure, known),
+        flaggable(exposure, header.shape, copy) as (source, hdus, offsets),
+    ):
+        detector = str(hdus[0].values.get("DETECTOR", ""))
+        wanted = str(header.values.get("DETECTOR", detector))
+        if detector.upper() != wanted.upper():
+            raise Fault(
+                f"{exposure}: of {detector}, but {flags} of {wanted}; "
+                "give flags of the same detector"
+            )
+        with reading(source), open(source, "rb") as file:
+            file.seek(offsets["DQ"])
+            n_new = count_new(pixels, file.read(4 * len(plane)))
+        cards = calibrated_cards(
+            hdus[0].cards,
+            name,
+            "COMPLETE",
+            [
+                *split_cards(header.cards, b"BPX")[0],
+                card("BPXNNEW", n_new, "flagged here and not DO_NOT_USE before"),
+                history(f"badpix_selfcal workflow {VERSION} flagged bad pixels of stack"),
+                history(f"  {header.values['BPXSTACK']}"),
+            ],
+        )
+        planes = [offsets[name] for name in BLANKED if name in offsets]
+        flag = functools.partial(apply_flags, pixels, dq=offsets["DQ"], planes=planes)
+        yield copied(source, hdus[0], cards, flag), hdus, offsets
+    log(f"{name}: {len(pixels)} pixels flagged, {n_new} of them new")
+
+
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
@@ -218,41 +281,10 @@ def options():
 
 def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``."""
-    plane, flags = read_flags(arguments.flags)
-    pixels = flagged_pixels(plane)
-    known = recorded(flags.values).get(exposure_name(arguments.exposure))
+    name = os.path.basename(arguments.output)
     with (
         atomic_write(arguments.output) as part,
-        unchanged(arguments.exposure, known),
-        flaggable(arguments.exposure, flags.shape, f"{part}.part") as (
-            source,
-            hdus,
-            offsets,
-        ),
+        flagged(arguments.exposure, arguments.flags, name, f"{part}.part") as (parts, hdus, planes),
     ):
-        detector = str(hdus[0].values.get("DETECTOR", ""))
-        wanted = str(flags.values.get("DETECTOR", detector))
-        if detector.upper() != wanted.upper():
-            raise Fault(
-                f"{arguments.exposure}: of {detector}, but {arguments.flags} of {wanted}; "
-                "give flags of the same detector"
-            )
-        with reading(source), open(source, "rb") as file:
-            file.seek(offsets["DQ"])
-            n_new = count_new(pixels, file.read(4 * len(plane)))
-        cards = calibrated_cards(
-            hdus[0].cards,
-            os.path.basename(arguments.output),
-            "COMPLETE",
-            [
-                *split_cards(flags.cards, b"BPX")[0],
-                card("BPXNNEW", n_new, "flagged here and not DO_NOT_USE before"),
-                history(f"badpix_selfcal workflow {VERSION} flagged bad pixels of stack"),
-                history(f"  {flags.values['BPXSTACK']}"),
-            ],
-        )
-        planes = [offsets[name] for name in BLANKED if name in offsets]
-        flag = functools.partial(apply_flags, pixels, dq=offsets["DQ"], planes=planes)
-        copy_with_header(source, hdus[0], part, cards, flag)
-        refresh_checksums(part, hdus, offsets)
-    log(f"{arguments.output}: {len(pixels)} pixels flagged, {n_new} of them new")
+        write_parts(part, parts)
+        refresh_checksums(part, hdus, planes)
