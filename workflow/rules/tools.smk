@@ -128,7 +128,7 @@ rule verify_models:
         "logs/verify_models/{part}.log",
     wildcard_constraints:
         part=r"\d+",
-    priority: 1  # it takes longest, so it begins first
+    priority: 1  # it may take longest, so it begins first
     conda:
         "../../envs/environment.yaml"
     resources:
