@@ -321,7 +321,10 @@ def test_warnings_of_the_summary_are_counted(tree):
 
 
 def test_tables_of_what_exists_after_a_failure(tree):
-    """With --keep-going, summary and page are of what was flagged; all of it once mended."""
+    """
+    With --keep-going, summary and page are of what was flagged, and the page says what failed
+    and why; all of it once mended.
+    """
     archive(tree, DITHERS[0], *NODS, OTHER_TARGET)
     pairs = [(f"{NODS[0]}_rate.fits", "science"), (f"{NODS[1]}_rate.fits", "background")]
     write_association(tree.path("asn", f"{NODS[0]}_asn.json"), (NODS[0], pairs))
@@ -333,7 +336,11 @@ def test_tables_of_what_exists_after_a_failure(tree):
     assert done.returncode != 0
     summary = pd.read_csv(tree.path("results/summary.csv"))
     assert set(summary["science"]) == {DITHERS[0], OTHER_TARGET}
-    assert "<strong>2 failed</strong>" in tree.path("results/report.html").read_text()
+    page = tree.path("results/report.html").read_text()
+    assert "<strong>2 failed</strong>" in page
+    assert f"{NODS[1]}_rate.fits: truncated after {len(whole) // 2} bytes" in page
+    assert "This stack was not made" in page
+    assert page.count("data:image/png") == 1
     assert len(list(tree.path("results/figures").glob("*/flags.png"))) == 1
     broken.write_bytes(whole)
     tree.run("--", "report", config=config)
@@ -341,3 +348,5 @@ def test_tables_of_what_exists_after_a_failure(tree):
     page = tree.path("results/report.html").read_text()
     assert "4 products" in page
     assert "failed" not in page
+    assert page.count("data:image/png") == 2
+    assert tree.jobs("--", "report", config=config) == {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from browser import MISSING, PHONE, errors, on_screen, open_browser, requests
-from conftest import Workflow, planes_of, wait_for, write_association, write_exposure
+from conftest import Workflow, wait_for, write_association, write_exposure
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
@@ -275,27 +275,3 @@ def test_the_page_prints(run, desk):
     open_page(desk, run)
     done = desk.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
     assert len(done["data"]) > 20_000
-
-
-def test_the_page_of_a_run_that_failed(tmp_path):
-    """Says which stack failed and why, and shows the others; then follows what is mended."""
-    workflow = Workflow(tmp_path)
-    for i in range(4):
-        shape = (48, 64) if i != 3 else (48, 60)
-        path = workflow.path("asn", f"e{i}_nrs1_rate.fits")
-        write_exposure(path, planes=planes_of(shape, i))
-    for n, (a, b) in enumerate([(0, 1), (2, 3)]):
-        nods = [(f"e{a}_nrs1_rate.fits", "science"), (f"e{b}_nrs1_rate.fits", "background")]
-        write_association(workflow.path(f"asn/x{n}_asn.json"), (f"product{n}", nods))
-    workflow.run("--keep-going", "--", "report", check=False)
-    page = workflow.path("results/report.html").read_text()
-    assert "<strong>1 failed</strong>" in page
-    assert "shape (48, 60) against (48, 64)" in page
-    assert "This stack was not made" in page
-    assert page.count("data:image/png") == 1
-    write_exposure(workflow.path("asn/e3_nrs1_rate.fits"), seed=3)
-    workflow.run("--quiet", "all", "--", "report")
-    page = workflow.path("results/report.html").read_text()
-    assert "failed" not in page
-    assert page.count("data:image/png") == 2
-    assert workflow.jobs("--", "report") == {}

@@ -47,7 +47,7 @@ def test_commands_run(tmp_path):
         program, *words = shlex.split(command.replace("/data/jw01204", str(data)))
         repository = tmp_path / "repository"
         if program == ".venv/bin/snakemake":
-            done = forked.run(words, repository)
+            done = forked.run(words, repository, programs="anew")
         else:
             assert program == ".venv/bin/python"
             words = [sys.executable, *words]
