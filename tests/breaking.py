@@ -147,7 +147,7 @@ def kill_run(folder, rng, wanted, seconds):
     run = workflow.start()
     time.sleep(rng.uniform(0, seconds))
     alone = rng.random() < 0.3
-    os.kill(run.pid, signal.SIGKILL) if alone else os.killpg(run.pid, signal.SIGKILL)
+    run.kill() if alone else run.kill_all()
     run.communicate()
     whole_or_not_there(folder, wanted)
     goes_on(workflow, wanted)
@@ -163,7 +163,7 @@ def end_run(folder, rng, wanted, seconds):
     try:
         run.communicate(timeout=60)
     except subprocess.TimeoutExpired as error:
-        os.killpg(run.pid, signal.SIGKILL)
+        run.kill_all()
         raise AssertionError("SIGTERM does not end the run") from error
     whole_or_not_there(folder, wanted)
     goes_on(workflow, wanted)
@@ -177,7 +177,7 @@ def cut_power(folder, rng, wanted, seconds):
         run = workflow.start()
         if rng.random() < 0.8:
             time.sleep(rng.uniform(0, seconds))
-            os.killpg(run.pid, signal.SIGKILL)
+            run.kill_all()
         run.communicate()
         made.cut_power()
         whole_or_not_there(workflow.folder, wanted)

@@ -32,7 +32,7 @@ FIRST = [
     f"test_{name}.py"
     for name in (
         *("slurm", "reruns", "workflow", "download", "tutorial", "figures", "page", "readme"),
-        *("parity", "locks", "broken", "verify", "deployment", "report", "refused", "errors"),
+        *("parity", "locks", "broken", "verify", "deployment", "refused", "errors"),
     )
 ]
 
@@ -183,6 +183,12 @@ def wait_for(what, wanted, seconds=20):
     return found
 
 
+def started(words, snakefile):
+    """Return the arguments of a run that is started."""
+    config = ("--config", "associations=asn/*.json")
+    return [str(word) for word in ("--cores", "2", *config, "--snakefile", snakefile, *words)]
+
+
 class Workflow:
     """The workflow in a working directory of its own."""
 
@@ -203,18 +209,18 @@ class Workflow:
             raise AssertionError(done.stdout)
         return done
 
-    def start(self, *words, snakefile=ROOT / "Snakefile", before=()):
+    def start(self, *words, snakefile=ROOT / "Snakefile"):
         """Start a run in a session of its own; return its process."""
+        return forked.Started(started(words, snakefile), self.folder)
+
+    def start_anew(self, *words, before=()):
+        """Start a run by the command that users type, `before` which another may stand."""
         return subprocess.Popen(
-            [
-                *(*before, sys.executable, "-m", "snakemake", "--cores", "2"),
-                *("--config", "associations=asn/*.json", "--snakefile", snakefile, *words),
-            ],
+            [*before, sys.executable, "-m", "snakemake", *started(words, ROOT / "Snakefile")],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
         )
 
     def jobs(self, *arguments, **kw):

@@ -8,6 +8,7 @@ commands, of runs that signals end, and of Slurm, start anew, as for users.
 """
 
 import atexit
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from multiprocessing import forkserver
 
@@ -135,3 +137,65 @@ def run(arguments, cwd, programs="forked"):
         job.start()
         job.join()
         return subprocess.CompletedProcess(arguments, job.exitcode, output.read())
+
+
+def alone(*words):
+    """Be the same in a session of its own."""
+    os.setsid()
+    snakemake(*words)
+
+
+class Started:
+    """A run of Snakemake that goes on, in a session of its own; to be used as a `Popen` is."""
+
+    def __init__(self, arguments, cwd):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            words = arguments, cwd, dict(os.environ), pipe, "anew"
+            self.job = server().Process(target=alone, args=words)
+            self.job.start()
+            output = open(pipe, errors="replace")  # noqa: SIM115  # waits until the run has begun
+        self.pid, self.said = self.job.pid, ""
+        self.reader = threading.Thread(target=self.read, args=[output], daemon=True)
+        self.reader.start()
+
+    def read(self, output):
+        """Read what the run and its programs say, to the end of the last of them."""
+        with output:
+            self.said = output.read()
+
+    @property
+    def returncode(self):
+        """Of the run that has ended; that of a signal is negative."""
+        return self.job.exitcode
+
+    def poll(self):
+        """Return the code, None while it runs."""
+        return self.job.exitcode
+
+    def wait(self):
+        """Wait for the end of the run, not of its programs."""
+        self.job.join()
+
+    def communicate(self, timeout=None):
+        """Wait for the end of the run and of its programs; return both streams as one text."""
+        self.reader.join(timeout)
+        if self.reader.is_alive():
+            raise subprocess.TimeoutExpired("snakemake", timeout)
+        self.job.join()
+        return self.said, None
+
+    def send_signal(self, number):
+        """Send a signal to the run alone, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        """kill -9 of the run alone."""
+        self.send_signal(signal.SIGKILL)
+
+    def kill_all(self):
+        """kill -9 of the run and its programs, if any of them has not ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)

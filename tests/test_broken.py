@@ -1,7 +1,6 @@
 """What machines do to runs, and noise to inputs: a power cut, kills, full disks, broken bytes."""
 
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def test_a_run_goes_on_after_a_power_cut(ext4, quiet, moment):
     run = workflow.start()
     if moment:
         wait_for(lambda: list(workflow.folder.glob(moment)), moment, seconds=60)
-        os.killpg(run.pid, signal.SIGKILL)
+        run.kill_all()
     run.communicate()
     wanted, _ = quiet
     ext4.cut_power()

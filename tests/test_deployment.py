@@ -246,7 +246,7 @@ def test_a_home_that_cannot_be_written_to(nods, monkeypatch):
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/proc/nowhere")
-    with nods.start("--", "all", "figures") as run:
+    with nods.start_anew("--", "all", "figures") as run:
         out, _ = run.communicate()
     assert run.returncode == 0, out
     assert "temporary cache directory" not in out

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import time
 
 import numpy as np
@@ -251,7 +250,7 @@ def test_after_kill_9_the_plain_command_goes_on(nods, tmp_path_factory):
     deadline = time.time() + 60
     while not list(nods.path("results/stacks").glob("*/median.fits")) and time.time() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill_all()
     process.communicate()
     out = nods.run().stdout
     assert "had left its lock; removed" in out

@@ -73,8 +73,14 @@ def drawn(tmp_path_factory):
     nods += [("e9_nrs1_rate.fits", "imprint")]
     write_association(workflow.path("asn/three_asn.json"), ("three", nods))
     write_association(workflow.path("asn/alone_asn.json"), ("alone", [(names[3], "science")]))
-    workflow.run("--quiet", "all", "--", "all", "figures")
+    workflow.run("--quiet", "all")
+    workflow.said = workflow.run("--", "figures").stdout
     return workflow
+
+
+def test_what_is_asked_for_by_name_says_where_it_is(drawn):
+    assert "figures: see results/figures/" in drawn.said
+    assert "no association" not in drawn.said
 
 
 def test_every_figure_is_there(drawn):

@@ -1,6 +1,5 @@
 """Two commands in one folder, and what killed ones leave: the lock of a live run holds."""
 
-import contextlib
 import functools
 import os
 import shutil
@@ -35,10 +34,8 @@ def slow(tmp_path_factory):
 
 
 def kill(process):
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if not process.stdout.closed:
-        process.communicate()
+    process.kill_all()
+    process.communicate()
 
 
 @pytest.fixture
@@ -97,7 +94,7 @@ def test_a_live_run_is_seen_from_another_namespace(nods, live, slow):
     possible = subprocess.run([*apart, "hostname", "another"], capture_output=True)
     if possible.returncode:
         pytest.skip(f"no namespaces here: {possible.stderr.decode().strip()}")
-    other = nods.start(before=[*apart, "sh", "-c", 'hostname another; exec "$@"', "sh"])
+    other = nods.start_anew(before=[*apart, "sh", "-c", 'hostname another; exec "$@"', "sh"])
     said, _ = other.communicate(timeout=120)
     assert other.returncode != 0
     assert "LockException" in said

@@ -1,14 +1,25 @@
-"""The page of a run and the pages to blink images, in a real browser, without a network."""
+"""
+The page of a run, the pages to blink images, and Snakemake's report with that page in it, in a
+real browser without a network: they open, what they say and show is there.
+"""
 
 import html
+import io
+import re
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from browser import MISSING, PHONE, errors, on_screen, open_browser, requests
-from conftest import Workflow, wait_for, write_association, write_exposure
+from conftest import ROOT, Workflow, wait_for, write_association, write_exposure
+from docutils.core import publish_doctree
+from docutils.nodes import emphasis, problematic, reference, system_message
+
+from badpix_selfcal.tables import write_table
+from figures.draw_stack import numbers
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
@@ -29,7 +40,8 @@ def run(tmp_path_factory):
         write_association(workflow.path(f"asn/x{n}_asn.json"), (f"product{n}", nods))
     alone = [("e3_nrs1_rate.fits", "science")]
     write_association(workflow.path("asn/y_asn.json"), ("alone", alone))
-    workflow.run("--quiet", "all", "--", "report")
+    after = ("--report", "report.html", "--report-after-run")
+    workflow.run("--quiet", "all", *after, "--", "all", "report")
     return workflow
 
 
@@ -138,9 +150,10 @@ def press(browser, *keys):
 
 
 def readout(browser):
-    rows = browser.find_elements("css selector", "aside tr")
-    cells = [row.find_elements("css selector", "th, td") for row in rows]
-    return {name.text: value.text for name, value in cells}
+    """Return what the table beside the image says, by its first column."""
+    script = """return [...document.querySelectorAll("aside tr")].map(
+        row => [...row.querySelectorAll("th, td")].map(cell => cell.innerText.trim()))"""
+    return dict(browser.execute_script(script))
 
 
 def test_the_images_fit_every_screen(run, browser):
@@ -275,3 +288,101 @@ def test_the_page_prints(run, desk):
     open_page(desk, run)
     done = desk.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
     assert len(done["data"]) > 20_000
+
+
+# ---- Snakemake's report --------------------------------------------------------------------------
+
+
+def open_report(browser, run):
+    browser.get(run.path("report.html").as_uri())
+
+
+def text_of(browser, wanted):
+    """Return the page's text once it holds what is wanted."""
+
+    def text():
+        page = browser.find_element("tag name", "body").text
+        return page if wanted in page else None
+
+    return wait_for(text, wanted)
+
+
+def click(browser, text):
+    """Click on the link that says this."""
+    path = f"//a[contains(normalize-space(), '{text}')]"
+    wait_for(lambda: browser.find_elements("xpath", path), text)[0].click()
+
+
+def icons(browser, name):
+    """Return the icons of the list of figures, by figure."""
+    script = """return [...document.querySelectorAll(`tr a[iconname='${arguments[0]}']`)].map(
+        icon => [icon.closest("tr").cells[0].innerText.trim(), icon])"""
+    return dict(browser.execute_script(script, name))
+
+
+def test_the_first_page_of_the_report(run, desk):
+    open_report(desk, run)
+    text_of(desk, "Page holds the page of the run")
+    graph = wait_for(lambda: desk.find_elements("tag name", "canvas"), "rule graph")[0]
+    assert graph.size["height"] > 300
+    assert errors(desk) == []
+
+
+def test_every_figure_loads_and_its_caption_states_the_thresholds(run, desk):
+    open_report(desk, run)
+    files = run.path("results/stacks").glob("*/flags.fits")
+    (stack,) = (path.parent.name for path in files if fits.getval(path, "BUNIT") == "DN/s")
+    click(desk, "Stacks")
+    click(desk, stack)
+    figures = wait_for(lambda: sorted(icons(desk, "eye")), "figures")
+    assert len(figures) == 9
+    widths = """return [...document.querySelectorAll("img[src^='data:image/png']")].map(
+        image => image.naturalWidth)"""
+    for name in figures:
+        icons(desk, "eye")[name].click()
+        wait_for(lambda: any(w > 500 for w in desk.execute_script(widths)), f"picture {name}")
+        icons(desk, "information-circle")[name].click()
+        text = text_of(desk, "high threshold [DN/s]")
+        assert "flagfrac_upper 0.001" in text
+        assert "kernel_size 15" in text
+        click(desk, "Stacks")
+        click(desk, stack)
+        wait_for(lambda: len(icons(desk, "eye")) == 9, "figures")
+    assert errors(desk) == []
+
+
+def test_the_page_of_the_run_is_in_the_report(run, desk):
+    open_report(desk, run)
+    click(desk, "Page")
+    assert wait_for(lambda: sorted(icons(desk, "eye")), "page") == [
+        "all stacks, with their products"
+    ]
+
+
+def test_a_report_before_any_figure_exists(nods):
+    nods.run("--quiet", "all")
+    done = nods.run("--report", "report.html")
+    assert "Traceback" not in done.stdout
+    assert nods.path("report.html").stat().st_size > 10_000
+
+
+def test_what_a_header_holds_is_no_markup(tmp_path):
+    """Units that would be links or emphasis in a caption: docutils has nothing to complain of."""
+    cards = dict.fromkeys(("BPXNEXP", "BPXKERN", "BPXNLO", "BPXNHI", "BPXNEDGE"), 1)
+    unit = r"MJy_ / |sr|_ *of* `sky`_ \n"
+    stack = SimpleNamespace(header={**cards, "BPXEDGE": "zero"}, axis=1, unit=unit, sigma=1.0)
+    write_table(str(tmp_path / "numbers.csv"), numbers(stack))
+    caption = (ROOT / "workflow/report/flags.rst").read_text()
+    caption = caption.replace("{{ snakemake.wildcards.stack }}", "e__-0123456789ab")
+    caption = caption.replace("{{ snakemake.output.numbers }}", str(tmp_path / "numbers.csv"))
+    page = publish_doctree(caption, settings_overrides={"warning_stream": io.StringIO()})
+    for kind in (system_message, problematic, reference, emphasis):
+        assert not list(page.findall(kind))
+    assert unit in page.astext()
+
+
+def test_nothing_is_fetched(run):
+    """No script, style, picture or font of the report comes from elsewhere."""
+    page = run.path("report.html").read_text()
+    assert not re.findall(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=.https?:", page)
+    assert not re.findall(r"@import url|@font-face", page)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 from astropy.io import fits
@@ -148,11 +147,7 @@ def cancel_all():
 
 def start(workflow, *words, snakefile=ROOT / "Snakefile"):
     """Start a run on Slurm; return its process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *ON_SLURM, *words, "--snakefile", snakefile,
-         "--directory", workflow.folder, "--config", "associations=asn/*.json"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=workflow.folder,
-    )  # fmt: skip
+    return workflow.start(*ON_SLURM, *words, snakefile=snakefile)
 
 
 def queue(form):

@@ -1,5 +1,7 @@
 """Figures as files."""
 
+import functools
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -25,8 +27,7 @@ def save(figure, path):
 
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba()).astype(np.uint32)
-        words = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+        words = np.asarray(canvas.buffer_rgba()).view("<u4")[..., 0] & 0xFFFFFF
         numbers, palette = indexed(words)
         few = Image.frombytes("P", numbers.shape[::-1], numbers.astype(np.uint8).tobytes())
         few.putpalette(bytes(channels(palette).astype(np.uint8)))
@@ -34,8 +35,14 @@ def save(figure, path):
 
 
 def channels(words):
-    """Return the red, green and blue [n, 3] of colours that are given as 24 bits."""
-    return np.stack([words >> 16, words >> 8 & 255, words & 255], axis=-1).astype(int)
+    """Return the red, green and blue [n, 3] of colours that are given as 24 bits, red last."""
+    return np.stack([words & 255, words >> 8 & 255, words >> 16], axis=-1).astype(int)
+
+
+@functools.cache
+def of_all_colours():
+    """Return two empty tables, of truths and of numbers; kept, as new memory takes its time."""
+    return np.zeros(1 << 24, bool), np.zeros(1 << 24, np.int32)
 
 
 def indexed(words, most=COLOURS):
@@ -45,7 +52,7 @@ def indexed(words, most=COLOURS):
     Parameters
     ----------
     words : ndarray of uint32, [ny, nx]
-        Its pixels, as 24 bits.
+        Its pixels, as 24 bits: blue, green, red.
     most : int
         How many colours to keep.
 
@@ -57,9 +64,10 @@ def indexed(words, most=COLOURS):
         The most frequent colours.
     """
     # By a table of all colours that there are: to sort the pixels takes ten times as long.
-    seen, place = np.zeros(1 << 24, bool), np.zeros(1 << 24, np.int32)
+    seen, place = of_all_colours()
     seen[words] = True
     colours = np.flatnonzero(seen).astype(words.dtype)
+    seen[colours] = False
     place[colours] = np.arange(len(colours))
     place = place[words]
     counts = np.bincount(place.ravel())

@@ -36,6 +36,7 @@ LEVELS = 64  # colours of a map, so that a picture keeps them all
 CUTS = 4  # rows or columns of which a piece is drawn
 HALF_CUT = 40  # pixels to either side
 CLIP = 5  # of the difference's display, in units of its noise
+COUNTS = "{x:,.0f}"  # of pixels, beside an axis
 TILE = 16  # pixels: side of the squares in which sources are counted
 
 
@@ -222,6 +223,7 @@ def draw_histogram(figure, stack):
             axes.axvline(threshold, color=colour, ls="--", label=label)
         axes.set(xlabel=stack.excess_name, ylabel="pixels per bin")
         axes.set_yscale("symlog", linthresh=1)  # a bin may be empty, as may be all
+        axes.yaxis.set_major_formatter(COUNTS)
         axes.set_ylim(0, 2 * max(1, counts.max()))
     near.set_title("near the thresholds; the outermost bins hold what lies beyond")
     far.set_title("all")
@@ -312,7 +314,9 @@ def draw_tails(figure, stack):
         cost.set(xscale="log", xlim=(1e-5, 0.1), xlabel="flagfrac (of the valid pixels)")
     cost.set_title(f"what it costs, at least: good pixels among the flagged\n{stack.deviants}",
                    fontsize="medium")  # fmt: skip
+    tails.yaxis.set_major_formatter(COUNTS)
     for axes in (tails, cost):
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
 
@@ -502,6 +506,7 @@ def draw_runs(figure, stack):
     lengths.bar(values, counts, color=colours)
     lengths.set(yscale="log" if len(values) else "linear", ylabel="runs",
                 xlabel="adjacent flagged pixels along the dispersion")  # fmt: skip
+    lengths.yaxis.set_major_formatter(COUNTS)
     lengths.set_xlim(0.4, max(5, *values, 0) + 0.6)
     lengths.xaxis.get_major_locator().set_params(integer=True)
     for value, count in zip(values, counts, strict=True):
@@ -575,6 +580,7 @@ def draw_known(figure, stack):
                       textcoords="offset points", fontsize="small")  # fmt: skip
     axes.set_yticks(places, names)
     axes.set_xscale("symlog", linthresh=10)
+    axes.xaxis.set_major_formatter(COUNTS)
     axes.set_xlim(0, 3 * max([10, *(max(row[1:]) for row in rows)]))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set(xlabel="flagged pixels that had the bit")
