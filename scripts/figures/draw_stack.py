@@ -307,6 +307,7 @@ def draw_tails(figure, stack):
     if not by_noise:
         top = tails.secondary_xaxis("top", functions=(lambda v: v / unit, lambda v: v * unit))
         top.set_xlabel(f"in units of the scatter, σ = {unit:.3g} {stack.unit}")
+        top.xaxis.set_major_formatter("{x:g}")
     cost.set(ylim=(-2, 102), ylabel="of these, noise would give [%]")
     if by_noise:
         cost.set(xlim=(2, 12), xlabel="nsigma")
