@@ -23,6 +23,16 @@ def test_a_file_appears_when_all_of_it_is_written(tmp_path):
     assert os.listdir(path.parent) == ["x.fits"]
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    """Then its name is, too: no power cut leaves a result's name without the result."""
+    path, order, replace = tmp_path / "x.fits", [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: order.append(os.fstat(file).st_ino))
+    monkeypatch.setattr(os, "replace", lambda *names: order.append("named") or replace(*names))
+    with atomic_write(str(path)) as part, open(part, "w") as file:
+        file.write("all")
+    assert order == [path.stat().st_ino, "named", tmp_path.stat().st_ino]
+
+
 def test_a_failed_program_leaves_the_old_one_and_nothing_else(tmp_path):
     path = tmp_path / "x.fits"
     path.write_text("old")
