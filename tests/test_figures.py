@@ -236,6 +236,7 @@ def test_colours_of_a_picture_stay_if_there_are_few():
     assert palette.tolist() == [1, 2]
     numbers, palette = indexed(np.array([[7, 7, 0xFF0000, 0xFF0000, 0xFE0101]], np.uint32), most=2)
     assert palette[numbers].tolist() == [[7, 7, 0xFF0000, 0xFF0000, 0xFF0000]]
+    assert indexed(np.array([[9]], np.uint32))[1].tolist() == [9]  # none of another picture's
 
 
 def test_a_stack_in_words():

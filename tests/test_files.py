@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and faults that name the right file."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -31,6 +32,21 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
     with atomic_write(str(path)) as part, open(part, "w") as file:
         file.write("all")
     assert order == [path.stat().st_ino, "named", tmp_path.stat().st_ino]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL])
+def test_a_disk_that_fails_at_the_end_is_a_fault(tmp_path, monkeypatch, code):
+    """Not one whose file system cannot wait for its disk, and says so."""
+
+    def fsync(file):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    expected = pytest.raises(Fault, match="x.fits: cannot be written .Input/output error")
+    with expected if code == errno.EIO else contextlib.nullcontext():
+        with atomic_write(str(tmp_path / "x.fits")) as part, open(part, "w") as file:
+            file.write("all")
+    assert os.listdir(tmp_path) == ([] if code == errno.EIO else ["x.fits"])
 
 
 def test_a_failed_program_leaves_the_old_one_and_nothing_else(tmp_path):
