@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -119,13 +120,19 @@ def write_association(path, *products, **other):
     return str(path)
 
 
-def program(*words, check=True, cwd=None):
-    """Run a program by hand, as its users would: its name, then its arguments."""
+def program(*words, check=True, cwd=None, room=None):
+    """
+    Run a program by hand, as its users would: its name, then its arguments.
+
+    No file may be longer than `room`, in bytes, which stands for a full disk: both fail a write in
+    the middle. Python would leave half a file of bytecode there, too.
+    """
     done = subprocess.run(
-        [sys.executable, "-Es", ROOT / "scripts" / "selfcal", *map(str, words)],
+        [sys.executable, "-EsB" if room else "-Es", ROOT / "scripts/selfcal", *map(str, words)],
         capture_output=True,
         text=True,
         cwd=cwd,
+        preexec_fn=room and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))),
     )
     if check and done.returncode:
         raise AssertionError(f"{words}: {done.stderr}")

@@ -147,6 +147,16 @@ def test_two_commands_started_together(nods, slow):
         finish(nods, pair[0], slow)
 
 
+def test_no_run_begins_while_results_are_deleted(nods, monkeypatch):
+    monkeypatch.chdir(nods.folder)
+    deleting = system.take(system.RUNS, exclusive=True)
+    done = nods.run(check=False)
+    os.close(deleting)
+    assert done.returncode != 0
+    assert "results are being deleted here; wait for the end, then run again" in done.stdout
+    assert not nods.path("results/stacks").exists()
+
+
 def test_one_at_a_time_goes_through_the_door(tmp_path, monkeypatch):
     """Of many processes at once, with a lock of a killed run, exactly one gets Snakemake's."""
     monkeypatch.chdir(tmp_path)

@@ -1,16 +1,13 @@
 """Flagged exposures, of all kinds of input: what changes, and that nothing else does."""
 
 import gzip
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import fitsio
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import ROOT, call, planes_of, program, write_exposure
+from conftest import call, planes_of, program, write_exposure
 
 from badpix_selfcal.images import Header, add_cards, write_image
 
@@ -417,18 +414,10 @@ def test_exposures_of_two_gratings_are_only_warned_of(tmp_path):
 
 
 def test_full_disk(tmp_path, flags):
-    """A limit on the file size stands for it: both fail a write in the middle."""
     exposure = write_exposure(tmp_path / "x.fits")
     (tmp_path / "out_badpix_selfcal.fits").write_text("the old one")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-Es", ROOT / "scripts" / "selfcal", "write_back"),
-            *(exposure, flags[0], tmp_path / "out_badpix_selfcal.fits"),
-        ],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)),
-    )
+    files = exposure, flags[0], tmp_path / "out_badpix_selfcal.fits"
+    done = program("write_back", *files, check=False, room=20000)
     assert done.returncode == 1
     assert (tmp_path / "out_badpix_selfcal.fits").read_text() == "the old one"
     assert "out_badpix_selfcal.fits" in done.stderr.splitlines()[-1]
