@@ -505,9 +505,10 @@ def draw_runs(figure, stack):
     values, counts = np.unique(found, return_counts=True)
     colours = ["#D55E00" if value >= LONG else "0.5" for value in values]
     lengths.bar(values, counts, color=colours)
-    lengths.set(yscale="log" if len(values) else "linear", ylabel="runs",
-                xlabel="adjacent flagged pixels along the dispersion")  # fmt: skip
+    lengths.set(xlabel="adjacent flagged pixels along the dispersion", ylabel="runs")
+    lengths.set_yscale("symlog", linthresh=1)  # there may be one, or none
     lengths.yaxis.set_major_formatter(COUNTS)
+    lengths.set_ylim(0, 2 * max([1, *counts]))
     lengths.set_xlim(0.4, max(5, *values, 0) + 0.6)
     lengths.xaxis.get_major_locator().set_params(integer=True)
     for value, count in zip(values, counts, strict=True):
