@@ -128,11 +128,18 @@ def program(*words, check=True, cwd=None, room=None):
     the middle. Python would leave half a file of bytecode there, too.
     """
     done = subprocess.run(
-        [sys.executable, "-EsB" if room else "-Es", ROOT / "scripts/selfcal", *map(str, words)],
+        [
+            sys.executable,
+            "-Es" if room is None else "-EsB",
+            ROOT / "scripts/selfcal",
+            *map(str, words),
+        ],
         capture_output=True,
         text=True,
         cwd=cwd,
-        preexec_fn=room and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))),
+        preexec_fn=None
+        if room is None
+        else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
     )
     if check and done.returncode:
         raise AssertionError(f"{words}: {done.stderr}")

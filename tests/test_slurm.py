@@ -34,8 +34,8 @@ ON_SLURM = (
 
 
 def three_stacks(workflow):
-    """Write two associations that share a stack of three, and one of a stack of two."""
-    names = [f"jw01204001001_0210{i}_00001_nrs1_rate.fits" for i in range(5)]
+    """Write two associations that share a stack of three, one of two, one that is skipped."""
+    names = [f"jw01204001001_0210{i}_00001_nrs1_rate.fits" for i in range(6)]
     for i, name in enumerate(names):
         write_exposure(workflow.path("asn", name), seed=i)
         os.utime(workflow.path("asn", name), (1_000_000_000, 1_000_000_000))  # as headers tell it
@@ -45,6 +45,7 @@ def three_stacks(workflow):
         write_association(workflow.path(f"asn/shared{i}_asn.json"), (f"p{i}", members))
     two = [(names[3], "science"), (names[4], "background")]
     write_association(workflow.path("asn/two_asn.json"), ("p2", two))
+    write_association(workflow.path("asn/alone_asn.json"), ("p3", [(names[5], "science")]))
 
 
 def content(path):

@@ -20,7 +20,6 @@ GRATINGS = {
     "04101": ("G235H", "F170LP"),
     "06101": ("G395H", "F290LP"),
 }
-N_GRATINGS = 2  # of the stand-in: the third would be as the second
 # In place of jwst's: what it is given must exist, what it would write is made.
 STRUN = f"""#!{sys.executable}
 import json, pathlib, sys
@@ -41,7 +40,7 @@ def exposures_of_the_programs():
         for k in (1, 2):
             name = f"jw01523{observation}001_02101_0000{k}_mirifulong"
             yield "mrs", name, {"BKGDTARG": background}
-    for visit, (grating, light) in list(GRATINGS.items())[:N_GRATINGS]:
+    for visit, (grating, light) in GRATINGS.items():
         for k in (1, 2):
             cards = {"GRATING": grating, "FILTER": light, "TARGPROP": "30-DOR"}
             yield "nirspec", f"jw02729005001_{visit}_0000{k}_nrs1", cards
@@ -90,7 +89,7 @@ def test_the_page_names_the_programs_and_what_is_not_run():
 
 def test_stacks_are_as_the_page_says(data):
     """A detector of MRS is a stack, with the background; of NIRSpec, a detector and grating."""
-    for run, n_stacks, n_exposures in (("mrs", 1, 4), ("nirspec", N_GRATINGS, 2)):
+    for run, n_stacks, n_exposures in (("mrs", 1, 4), ("nirspec", 3, 2)):
         summary = pd.read_csv(data / run / "results/summary.csv")
         assert summary["stack"].nunique() == n_stacks
         assert set(summary["status"]) == {"COMPLETE"}
@@ -108,9 +107,8 @@ def test_the_page_shows_what_tuning_suggests(data):
 
 def test_the_pipeline_is_given_every_exposure_of_the_source(data):
     for run, name, source, n in (
-        ("mrs", "smp-lmc-058", "jw01523003", 2),
-        ("nirspec", "tarantula", "jw02729005", 2 * N_GRATINGS),
-    ):
+        ("mrs", "smp-lmc-058", "jw01523003", 2), ("nirspec", "tarantula", "jw02729005", 6),
+    ):  # fmt: skip
         results = data / run / "results"
         assert (results / "spec3" / f"{name}_s3d.fits").exists()
         (product,) = json.loads((results / "spec2" / f"{name}_asn.json").read_text())["products"]
