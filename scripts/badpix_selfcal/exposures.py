@@ -4,7 +4,7 @@ import functools
 import glob
 import os
 
-from badpix_selfcal.names import workdir_path
+from badpix_selfcal.paths import workdir_path
 
 
 def find_exposures(patterns):
@@ -14,19 +14,19 @@ def find_exposures(patterns):
     Parameters
     ----------
     patterns : list of str
-        Folders, which are searched through for ``*_rate.fits``, files and globs.
+        Folders, which are searched for ``*_rate.fits``, files and globs.
 
     Returns
     -------
     paths : list of str
-        Sorted; a file that is reached by several links is listed once.
+        Sorted; a file that several links lead to is listed once.
     notes : list of str
-        Patterns that match nothing, or directories.
+        Patterns that match no exposure.
     """
     found, notes = {}, []
-    for pattern in map(os.path.expanduser, patterns):
+    for pattern in patterns:
         if os.path.isdir(pattern):
-            paths = rate_files(pattern)
+            paths = find_rate_files(pattern)
         elif os.path.isfile(pattern):  # brackets in it mean themselves
             paths = [pattern]
         else:
@@ -34,29 +34,33 @@ def find_exposures(patterns):
             paths = [path for path in matches if ".fits" in os.path.basename(path)]
         if not paths and not os.path.isdir(pattern) and glob.glob(pattern):
             notes.append(
-                f"{pattern}: matches no FITS file, but directories or others; name the folder that "
-                "is to be searched, or end the glob in /*_rate.fits"
+                f"{pattern}: matches no FITS file; name the folder to be searched, or end the "
+                "glob in /*_rate.fits"
             )
         elif not paths:
-            notes.append(f"{pattern}: no exposure (*_rate.fits) found; correct exposures")
+            notes.append(f"{pattern}: no exposure (*_rate.fits) found; correct the config")
         for path in sorted(paths):
             found.setdefault(os.path.realpath(path), workdir_path(path))
     return sorted(found.values()), notes
 
 
-def rate_files(folder):
-    """Find the rate files in a folder tree, links to folders included, hidden folders not."""
+def find_rate_files(folder):
+    """Find the rate files in a folder tree; links to folders are followed, hidden files ignored."""
     found, seen = [], set()
     for root, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
         folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
         if real not in seen:
-            found += [os.path.join(root, name) for name in files if name.endswith("_rate.fits")]
+            found += [
+                os.path.join(root, name)
+                for name in files
+                if name.endswith("_rate.fits") and name[0] != "."
+            ]
         seen.add(real)
     return found
 
 
-class Elsewhere:
+class ExposureFinder:
     """
     Find files that are not where an association says, among the exposures of the config.
 
@@ -68,8 +72,8 @@ class Elsewhere:
 
     def __init__(self, patterns):
         self.patterns = patterns
-        self.known = {}  # what was asked for already, as most files are asked for many times
-        self.faults = []
+        self.known = {}  # by the path asked for, as most files are asked for many times
+        self.errors = []
 
     @functools.cached_property
     def paths(self):
@@ -84,8 +88,8 @@ class Elsewhere:
         if path not in self.known:
             found = [] if os.path.exists(path) else self.paths.get(os.path.basename(path), [])
             if len(found) > 1:
-                self.faults.append(
-                    f"{path}: not there, and {' and '.join(found)} are of its name; keep one"
+                self.errors.append(
+                    f"{path}: not there, and {' and '.join(found)} have its name; keep one"
                 )
             self.known[path] = found[0] if found else path
         return self.known[path]

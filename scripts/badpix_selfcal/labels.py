@@ -1,14 +1,14 @@
-"""What a stack is called where people read it: instrument, band or grating, settings."""
+"""How people read a stack: its title, its settings, its exposures."""
 
 
-def title(header):
+def format_title(header):
     """
-    Say what a stack is of.
+    Name a stack by instrument, band or grating.
 
     Parameters
     ----------
     header : mapping
-        The header of its minimum, which holds the cards on which all exposures agree.
+        The header of its minimum, with the cards on which all exposures agree.
 
     Returns
     -------
@@ -18,22 +18,27 @@ def title(header):
     detector = str(header.get("DETECTOR", "unknown detector"))
     if detector.upper().startswith("MIR"):
         channels = " and ".join(str(header.get("CHANNEL", "")))
-        band = header.get("BAND")
-        parts = [f"channels {channels}" if channels else detector]
-        return ", ".join(["MIRI MRS", *parts, f"band {band}" if band else "several bands"])
+        band = f"band {header['BAND']}" if header.get("BAND") else "several bands"
+        return f"MIRI MRS, {f'channels {channels}' if channels else detector}, {band}"
     if detector.upper().startswith("NRS"):
-        grating = header.get("GRATING", "several gratings")
-        disperser = "/".join(filter(None, (str(grating), header.get("FILTER"))))
+        grating = str(header.get("GRATING", "several gratings"))
+        disperser = "/".join(filter(None, (grating, header.get("FILTER"))))
         return f"NIRSpec IFU, {disperser}, {detector}"
     return " ".join(filter(None, (str(header.get("INSTRUME", "")), detector)))
 
 
-def settings(header):
-    """Say how a stack was flagged, from the header of its flags."""
-    axis = {1: "along x", 2: "along y"}.get(header.get("BPXAXIS"), "in both directions")
+def format_settings(header):
+    """Return the settings that a stack was flagged with, from the header of its flags."""
     sigma = header.get("BPXTHRES") == "sigma"
     name, card = ("nsigma", "BPXNS") if sigma else ("flagfrac", "BPXFR")
     return (
-        f"kernel {header['BPXKERN']} pixels {axis}, edges {header['BPXEDGE']}, "
+        f"kernel {header['BPXKERN']} pixels along {' xy'[header['BPXAXIS']]}, "
+        f"edges {header['BPXEDGE']}, "
         f"{name} {header[f'{card}LO']:g} low, {header[f'{card}HI']:g} high"
     )
+
+
+def list_exposures(header):
+    """List the exposures of a stack: name, pedestal, share of the minimum, warning, or None."""
+    numbers = range(1, header["BPXNEXP"] + 1)
+    return [tuple(header.get(f"BPX{letter}{i:04}") for letter in "EPFW") for i in numbers]

@@ -1,21 +1,20 @@
-"""The noise that a pixel's difference from the median is judged by, lines and slopes in it."""
+"""Stage 4 of threshold sigma: noise model for the residuals, with emission lines and slopes."""
 
 import numpy as np
 
-from badpix_selfcal.flags import difference
-from badpix_selfcal.running_median import running_median, transposed
+from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.robust_stats import SIGMA
 
 ACROSS = 11  # pixels: fewer would take a blotch of 3 x 3 bad pixels for light
-SIGMA = 1.4826  # standard deviation of a normal distribution over its median deviation
 
 
-def noise(minimum, median, kernel_size, axis):
+def measure_noise(minimum, median, kernel_size, axis):
     """
     Measure the noise of ``minimum - median`` pixel by pixel.
 
-    It is the largest of three: the scatter of the neighbourhood; what neighbours across the
-    dispersion share, which is light, not a bad pixel; and how far the median may be off where it
-    is steep, more so where its window is lopsided.
+    It is the largest of three: the scatter of the neighbourhood; the signal shared by neighbouring
+    pixels across the dispersion, which is source light; and the error of the median where it is
+    steep, larger where its window is lopsided.
 
     Parameters
     ----------
@@ -29,8 +28,8 @@ def noise(minimum, median, kernel_size, axis):
     Returns
     -------
     noise : ndarray of float32, [ny, nx]
-        In the units of `minimum`; NaN where a pixel is not to be judged: where the difference or
-        the scatter is missing, or the scatter is 0.
+        In the units of `minimum`; NaN where a pixel is not judged: where the residual or the
+        scatter is missing, or the scatter is 0.
 
     Raises
     ------
@@ -39,9 +38,9 @@ def noise(minimum, median, kernel_size, axis):
 
     Notes
     -----
-    With d the difference, K the kernel and M the median: sigma is 1.4826 times the median over 11
-    pixels across the dispersion of the median over 2 K + 1 pixels along it of abs(d); line is the
-    absolute median over 11 pixels across of d; slope is abs(dM/dpixel) times the larger of 1 and
+    With r the residual, K the kernel and M the median: sigma is 1.4826 times the median over 11
+    pixels across the dispersion of the median over 2 K + 1 pixels along it of abs(r); line is the
+    absolute median over 11 pixels across of r; slope is abs(dM/dpixel) times the larger of 1 and
     twice the mean offset of the window's valid pixels from the pixel. All ignore NaN, all windows
     shrink at the edges, and line or slope count as 0 where they are missing.
     """
@@ -49,33 +48,27 @@ def noise(minimum, median, kernel_size, axis):
         raise ValueError(f"dispersion axis {axis} is neither 1 nor 2")
     if minimum.shape != median.shape:
         raise ValueError(f"shapes {minimum.shape} and {median.shape} differ")
-    if axis == 1:  # all is done along y, where whole rows are taken at once
-        return transposed(noise(transposed(minimum), transposed(median), kernel_size, 2))
-    found = difference(minimum, median)
-    missing = np.isnan(found)
-    level = np.abs(running_median(found, ACROSS, 1, "shrink"))  # the line
-    np.fmax(level, slope(median, missing, kernel_size), out=level)
-    np.abs(found, out=found)
-    found = running_median(found, 2 * kernel_size + 1, 2, "shrink")
-    found = running_median(found, ACROSS, 1, "shrink")
-    found *= np.float32(SIGMA)
-    missing |= ~(found > 0)
-    np.fmax(found, level, out=found)
-    found[missing] = np.nan
-    return found
+    residual = subtract_median(minimum, median)
+    missing = np.isnan(residual)
+    line = np.abs(running_median(residual, ACROSS, 3 - axis, "shrink"))
+    sigma = running_median(np.abs(residual), 2 * kernel_size + 1, axis, "shrink")
+    sigma = np.float32(SIGMA) * running_median(sigma, ACROSS, 3 - axis, "shrink")
+    missing |= ~(sigma > 0)
+    noise = np.fmax(sigma, np.fmax(line, measure_slope(median, residual, kernel_size, axis)))
+    noise[missing] = np.nan
+    return noise
 
 
-def slope(median, missing, kernel_size):
+def measure_slope(median, residual, kernel_size, axis):
     """
-    Measure how far the median may be off where it is steep.
+    Measure the error of the median where it is steep.
 
     Parameters
     ----------
-    median : ndarray of float32, [ny, nx]
-        The dispersion along y.
-    missing : ndarray of bool, [ny, nx]
-        Pixels that the median's windows ignored.
+    median, residual : ndarray of float32, [ny, nx]
+        The residual is NaN where the median's windows ignored a pixel.
     kernel_size : int
+    axis : {1, 2}
 
     Returns
     -------
@@ -83,43 +76,41 @@ def slope(median, missing, kernel_size):
         Change of the median per pixel, times twice the mean offset of the window's valid pixels
         where that exceeds half a pixel; NaN where unknown.
     """
-    if len(median) < 2:
+    along = 2 - axis
+    if median.shape[along] < 2:
         return np.full_like(median, np.nan)
+    offset = measure_offset(~np.isnan(residual), kernel_size, along)
     with np.errstate(invalid="ignore", over="ignore"):
-        steep = np.gradient(median, axis=0)
-        np.abs(steep, out=steep)
-        steep *= np.maximum(1, 2 * np.abs(mean_offset(~missing, kernel_size // 2)))
-    return steep
+        return np.abs(np.gradient(median, axis=along)) * np.maximum(1, 2 * np.abs(offset))
 
 
-def mean_offset(valid, half):
+def measure_offset(valid, kernel_size, along):
     """
-    Average how far along y the valid pixels of each pixel's window lie from it.
+    Average how far the valid pixels of each pixel's window lie from it.
 
     Parameters
     ----------
     valid : ndarray of bool, [ny, nx]
-    half : int
-        Pixels that the window reaches to either side, as far as the image goes.
+    kernel_size : int
+        Length of the window in pixels, as far as the image goes.
+    along : {0, 1}
+        The axis of the array.
 
     Returns
     -------
     offset : ndarray of float32, [ny, nx]
         In pixels; NaN where the window has no valid pixel.
     """
-    ny, nx = valid.shape
-    offset = np.empty((ny, nx), np.float32)
-    valid = valid.astype(np.int32)
-    number, total = np.zeros((2, nx), np.int32)
-    for y in range(-half, ny):  # the window moves up by one row, its offsets fall by one
-        total -= number
-        if y + half < ny:
-            number += valid[y + half]
-            total += half * valid[y + half]
-        if y - half > 0:
-            number -= valid[y - half - 1]
-            total += (half + 1) * valid[y - half - 1]
-        if y >= 0:
-            with np.errstate(invalid="ignore"):
-                offset[y] = total / number
-    return offset
+    half = kernel_size // 2
+    place = np.expand_dims(np.arange(valid.shape[along]), 1 - along)
+    beyond = [(half + 1, half) if i == along else (0, 0) for i in (0, 1)]
+
+    def sum_window(values):
+        total = np.cumsum(np.pad(values, beyond), axis=along, dtype=np.int64)
+        n = valid.shape[along]
+        last = np.take(total, range(kernel_size, kernel_size + n), axis=along)
+        return last - np.take(total, range(n), axis=along)
+
+    number = sum_window(valid)
+    with np.errstate(invalid="ignore"):
+        return ((sum_window(valid * place) - number * place) / number).astype(np.float32)

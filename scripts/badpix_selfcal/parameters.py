@@ -1,9 +1,9 @@
 """
-The parameters of the stages, one table of them.
+The table of the parameters of the stages.
 
-From it come the programs' options, the cards in the headers, the columns of summary.csv and of the
-tuning tables, and what the rules pass on. config.yaml and its schema say the same to the user; a
-test compares them.
+The programs' options, the header cards, the columns of summary.csv and of the tuning tables, and
+the params of the rules come from it. config.yaml and its schema repeat it for users; a test
+compares them.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def positive(text):
     return value
 
 
-# allowed: a function that reads it from a text, or the tuple of choices; tuned: whether the table
-# of settings for the target tune has it; of: the threshold that it belongs to, None for both.
+# allowed: a function that reads it from text, or a tuple of choices; tuned: whether it is a column
+# of the table of settings for the target tune; of: the threshold that uses it, None for both.
 Parameter = namedtuple(
     "Parameter", "name stage default allowed card comment tuned help of", defaults=(None,)
 )
@@ -49,17 +49,17 @@ PARAMETERS = (
     Parameter(
         "edge_mode", "median", "zero", ("zero", "shrink"),
         card="BPXEDGE", comment="edge_mode of the median", tuned=True,
-        help="what the window finds beyond the image: zeros, as in the reference, or nothing",
+        help="beyond the image, the window finds zeros, as in the reference, or nothing",
     ),
     Parameter(
         "dispersion_axis", "median", "auto", ("auto", "1", "2"),
-        card="BPXAXIS", comment="dispersion axis of the median, 0: both", tuned=False,
+        card="BPXAXIS", comment="dispersion axis of the median", tuned=False,
         help="1: along x, 2: along y, auto: by DISPAXIS, else EXP_TYPE",
     ),
     Parameter(
         "threshold", "threshold", "fraction", ("fraction", "sigma"),
         card="BPXTHRES", comment="threshold: a fraction of the pixels, or n sigma", tuned=True,
-        help="flag a fraction of the pixels, as the reference, or those beyond n times the noise",
+        help="flag a fraction of the pixels, as the reference, or those beyond n sigma",
     ),
     Parameter(
         "flagfrac_lower", "threshold", 0.001, fraction,
@@ -74,32 +74,26 @@ PARAMETERS = (
     Parameter(
         "nsigma_lower", "threshold", 7.0, positive,
         card="BPXNSLO", comment="nsigma_lower", tuned=True,
-        help="with threshold sigma: flag what lies so many times the noise below the median",
+        help="with threshold sigma: multiple of the noise below the median",
         of="sigma",
     ),
     Parameter(
         "nsigma_upper", "threshold", 5.0, positive,
         card="BPXNSHI", comment="nsigma_upper", tuned=True,
-        help="with threshold sigma: flag what lies so many times the noise above the median",
+        help="with threshold sigma: multiple of the noise above the median",
         of="sigma",
     ),
 )  # fmt: skip
 
 # Column of a table of settings: card that has it in a stage's header.
 SETTING = {p.name: p.card for p in PARAMETERS if p.tuned}
-SIGMA = ("threshold", *(p.name for p in PARAMETERS if p.of == "sigma"))  # what sigma added to it
+# Columns that the table may lack.
+OPTIONAL = ("threshold", *(p.name for p in PARAMETERS if p.of == "sigma"))
 
 
-def of_stage(stage):
+def stage_parameters(stage):
     """List the parameters of a stage."""
     return [p for p in PARAMETERS if p.stage == stage]
-
-
-def add_options(options, stage):
-    """Add the parameters of a stage to its argument parser."""
-    for p in of_stage(stage):
-        kind = {"choices": p.allowed} if isinstance(p.allowed, tuple) else {"type": p.allowed}
-        options.add_argument(option_of(p.name), default=p.default, help=p.help, **kind)
 
 
 def option_of(name):
@@ -107,9 +101,9 @@ def option_of(name):
     return f"--{name.replace('_', '-')}"
 
 
-def effective(values):
+def used_parameters(values):
     """
-    Return parameters as they take effect.
+    Return the parameters that are used.
 
     Parameters
     ----------
@@ -119,41 +113,40 @@ def effective(values):
     Returns
     -------
     values : dict
-        Without those that the chosen threshold does not ask for; with threshold sigma, windows
-        shrink whatever edge_mode says.
+        Without those of the other threshold; with threshold sigma, edge_mode is shrink.
     """
-    left_out = {p.name for p in PARAMETERS if p.of and p.of != values["threshold"]}
+    unused = {p.name for p in PARAMETERS if p.of and p.of != values["threshold"]}
     edge = {"edge_mode": "shrink"} if values["threshold"] == "sigma" else {}
-    return {name: value for name, value in {**values, **edge}.items() if name not in left_out}
+    return {name: value for name, value in {**values, **edge}.items() if name not in unused}
 
 
-def words(stage, values):
+def format_options(stage, values):
     """Return the part of a stage's command line that sets its parameters; `values` by name."""
     return " ".join(
-        f"{option_of(p.name)} {values[p.name]}" for p in of_stage(stage) if p.name in values
+        f"{option_of(p.name)} {values[p.name]}" for p in stage_parameters(stage) if p.name in values
     )
 
 
-def cards(stage, arguments, **found):
+def parameter_cards(stage, values, **found):
     """
-    Return the header cards that tell a stage's parameters.
+    Return the header cards of a stage's parameters.
 
     Parameters
     ----------
     stage : str
-    arguments : argparse.Namespace
-        The parsed command line.
+    values : dict
+        By the parameter's name.
     **found
-        What the stage found in place of what it was told, by the parameter's name.
+        Values that the stage found for "auto".
 
     Returns
     -------
     cards : list of (keyword, value, comment)
-        Of the parameters that take effect.
+        Of the parameters that are used.
     """
-    values = {**vars(arguments), **found}
+    values = {**values, **found}
     return [
         (p.card, values[p.name], p.comment)
-        for p in of_stage(stage)
-        if not p.of or p.of == values["threshold"]
+        for p in stage_parameters(stage)
+        if not p.of or p.of == values.get("threshold")
     ]

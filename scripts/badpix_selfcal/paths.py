@@ -1,14 +1,17 @@
-"""Where every result lies, by its name; `{...}` are Snakemake's wildcards."""
+"""Paths of all results, by name; `{...}` are Snakemake's wildcards."""
+
+import os
 
 RESULTS = {
     "stack": "results/stacks/{stack}",
     "pedestal": "results/stacks/{stack}/pedestal.fits",
     "minimum": "results/stacks/{stack}/minimum.fits",
-    "unusable": "results/stacks/{stack}/unusable.fits",
+    "excluded": "results/stacks/{stack}/excluded.fits",
     "median": "results/stacks/{stack}/median.fits",
     "noise": "results/stacks/{stack}/noise.fits",
     "threshold": "results/stacks/{stack}/flags.fits",
-    "write_back": "results/flagged/{stack}/{exposure}_badpix_selfcal.fits",
+    "write_back": "results/flagged/{stack}",
+    "flagged": "results/flagged/{stack}/{exposure}_badpix_selfcal.fits",
     "associate": "results/associations/{association}.json",
     "view": "results/by_association/{association}",
     "members": "results/members.csv",
@@ -17,20 +20,18 @@ RESULTS = {
     "checksums": "results/checksums.csv",
     "provenance": "results/provenance.json",
     "figures": "results/figures/{stack}",
+    "shared": "results/figures/shared.png",
     "recall": "results/report/recall.csv",
-    "blink": "results/report/{stack}.html",
+    "blink_page": "results/report/{stack}.html",
     "thumbnail": "results/report/{stack}.png",
     "report": "results/report.html",
     "tune": "results/tune/{stack}",
     "mask": "results/mask",
     "check": "results/check.csv",
-    "verify_stack": "results/verify/{stack}.csv",
-    "verify_models": "results/verify/models_{part}.csv",
-    "verify_tables": "results/verify/tables.csv",
     "verify": "results/verify.csv",
     "sums": "results/SHA256SUMS",
 }
-# The stack of products that have nothing to calibrate from: no minimum is taken, nothing flagged.
+# The stack of products without background or selfcal exposures: nothing is flagged.
 SKIPPED = "skipped"
 
 
@@ -41,9 +42,9 @@ def path_of(name, **wildcards):
     Parameters
     ----------
     name : str
-        A rule's, of RESULTS.
+        Of RESULTS, a rule's where it has one result.
     **wildcards : str
-        The values of wildcards; those not given stay as they are.
+        The values of wildcards; others stay as they are.
     """
     path = RESULTS[name]
     for wildcard, value in wildcards.items():
@@ -51,7 +52,19 @@ def path_of(name, **wildcards):
     return path
 
 
-def prefix_of(path, name):
-    """Return the folder, with its slash, below which a run has its results: a module's prefix."""
+def find_prefix(path, name):
+    """Return the folder, with its slash, below which the results lie: the prefix of a module."""
     first, _, last = path_of(name).partition("{")[0].rpartition("/")
     return path[: path.rfind(f"{first}/{last}")] if f"{first}/{last}" in path else ""
+
+
+def workdir_path(path):
+    """Return a path as the workflow writes it: relative if below the working directory."""
+    path = os.path.abspath(os.path.expanduser(path))
+    return path.removeprefix(os.path.join(os.getcwd(), ""))
+
+
+def workdir_patterns(patterns):
+    """Return a config value, a pattern or a list of them, as a list of `workdir_path`."""
+    patterns = patterns if isinstance(patterns, list) else filter(None, [patterns])
+    return [workdir_path(str(pattern)) for pattern in patterns]

@@ -1,3 +1,3 @@
-"""The version, by itself, so that a new one makes no stage run again."""
+"""The version, by itself: no stage runs again because of a new one."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0.dev0"

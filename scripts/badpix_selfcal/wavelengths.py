@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from badpix_selfcal.headers import read_primary
-from badpix_selfcal.models import datamodels
-from badpix_selfcal.program import log
+from badpix_selfcal.cli import log
+from badpix_selfcal.fits_io import read_primary
 
 
-def wavelengths_at(path, y, x):
+def read_wavelengths(path, y, x):
     """
-    Find the wavelengths of pixels.
+    Read the wavelengths of pixels from the WCS of an exposure.
 
     Parameters
     ----------
@@ -23,16 +22,17 @@ def wavelengths_at(path, y, x):
     wavelengths : ndarray of float32, [n]
         In micron; NaN between slices, and everywhere if the exposure has no WCS.
     """
-    nothing = np.full(len(x), np.nan, np.float32)
-    if read_primary(path).values.get("S_WCS") != "COMPLETE" or not len(x):
-        return nothing
-    models = datamodels()
+    missing = np.full(len(x), np.nan, np.float32)
+    if read_primary(path).get("S_WCS") != "COMPLETE" or not len(x):
+        return missing
+    from stdatamodels.jwst import datamodels  # 0.9 s
+
     try:
-        with models.open(path) as model:
+        with datamodels.open(path) as model:
             wcs = model.meta.wcs
             world = wcs(np.asarray(x, float), np.asarray(y, float))
             unit = wcs.output_frame.unit[2]
             return np.asarray(world[2] * unit.to("um"), np.float32)
     except Exception as error:  # of a WCS that this environment cannot read
         log(f"{path}: no wavelengths ({type(error).__name__}: {error})")
-        return nothing
+        return missing

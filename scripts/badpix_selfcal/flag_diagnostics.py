@@ -1,14 +1,17 @@
-"""What to make of flagged pixels: runs that cannot be interpolated, and lines that may be real."""
+"""Diagnostics of flags: runs that cannot be interpolated, emission lines, edges, warnings."""
 
 import numpy as np
 
+from badpix_selfcal.flags import HIGH
+
+MANY = 0.02  # of the pixels: good ones among them, if a detector is sound
 LONG = 3  # pixels: a run of so many looks like absorption later
 # Flags may be of a spectral line if, within LINE_REACH pixels of one wavelength, they lie in
 # LINE_STRIPS strips across the slices, STRIP pixels wide each (a slice has 20 to 35).
 LINE_REACH, LINE_STRIPS, STRIP = 2, 4, 16
 
 
-def run_lengths(flagged, axis):
+def measure_runs(flagged, axis):
     """
     Measure the runs of adjacent flagged pixels along the dispersion axis.
 
@@ -30,9 +33,9 @@ def run_lengths(flagged, axis):
     return np.diff(ends, prepend=-1)
 
 
-def line_like(flagged, difference, high, axis):
+def find_line_like(flagged, residual, high, axis):
     """
-    Find flagged pixels that may belong to a spectral line rather than to the detector.
+    Find flagged pixels that may belong to an emission line rather than to the detector.
 
     A bad pixel stands alone and anywhere. Of a line, neighbours across the dispersion are bright,
     too, and it comes at about one wavelength in many slices.
@@ -41,10 +44,10 @@ def line_like(flagged, difference, high, axis):
     ----------
     flagged : ndarray of bool, [ny, nx]
         The pixels flagged above the high threshold.
-    difference : ndarray of float32, [ny, nx]
+    residual : ndarray of float32, [ny, nx]
         Minimum less median.
     high : float or ndarray of float32, [ny, nx]
-        The high threshold, in the units of `difference`.
+        The high threshold, in the units of `residual`.
     axis : {1, 2}
         The dispersion axis as in DISPAXIS.
 
@@ -55,14 +58,14 @@ def line_like(flagged, difference, high, axis):
         others within LINE_REACH pixels of the same wavelength in at least LINE_STRIPS strips.
     """
     # Wavelength along the first axis, slices along the second.
-    by_wavelength = difference if axis == 2 else difference.T
+    by_wavelength = residual if axis == 2 else residual.T
     w, s = np.nonzero(flagged if axis == 2 else flagged.T)
     n_w, n_s = by_wavelength.shape
     left, right = (
         by_wavelength[w, np.maximum(s - 1, 0)],
         by_wavelength[w, np.minimum(s + 1, n_s - 1)],
     )
-    high = np.broadcast_to(high, difference.shape)
+    high = np.broadcast_to(high, residual.shape)
     high = (high if axis == 2 else high.T)[w, s]
     bright = np.minimum(left, right) > high / 2  # not where a neighbour is missing
     w, s = w[bright], s[bright]
@@ -74,15 +77,15 @@ def line_like(flagged, difference, high, axis):
     return (w, s) if axis == 2 else (s, w)
 
 
-def at_edge(flagged, axis, kernel_size):
+def count_at_edge(flagged, axis, kernel_size):
     """
     Count the flagged pixels whose median looked beyond the image.
 
     Parameters
     ----------
     flagged : ndarray of bool, [ny, nx]
-    axis : {1, 2, None}
-        The dispersion axis of the median, None for both.
+    axis : {1, 2}
+        The dispersion axis of the median.
     kernel_size : int
         Its length in pixels.
 
@@ -92,32 +95,53 @@ def at_edge(flagged, axis, kernel_size):
     """
     half = kernel_size // 2
     inner = [slice(half, max(half, n - half)) for n in flagged.shape]
-    if axis:
-        inner[axis - 1] = slice(None)  # axis 1 is along x, the second of [y, x]
+    inner[axis - 1] = slice(None)  # axis 1 is along x, the second of [y, x]
     return int(np.count_nonzero(flagged) - np.count_nonzero(flagged[tuple(inner)]))
 
 
-def counts(flags, difference, high, axis, kernel_size):
+def count_diagnostics(flags, residual, high, axis, kernel_size):
     """
-    Count what is doubtful among the flags of a stack.
+    Count the flags of a stack that deserve a look.
 
     Parameters
     ----------
     flags : ndarray of uint8, [ny, nx]
         0 good, 1 low, 2 high.
-    difference, high, axis, kernel_size
-        As of `line_like` and `at_edge`.
+    residual, high, axis, kernel_size
+        As of `find_line_like` and `count_at_edge`.
 
     Returns
     -------
     n_edge : int
         Flagged pixels within half a kernel of the image's ends.
-    n_run, n_line : int or None
-        Flagged pixels in runs of LONG or more, and line-like ones; None without a dispersion axis.
+    n_run, n_line : int
+        Flagged pixels in runs of LONG or more, and line-like ones.
     """
-    n_edge = at_edge(flags > 0, axis, kernel_size)
-    if axis is None:
-        return n_edge, None, None
-    lengths = run_lengths(flags > 0, axis)
-    n_line = len(line_like(flags == 2, difference, high, axis)[0])
+    n_edge = count_at_edge(flags > 0, axis, kernel_size)
+    lengths = measure_runs(flags > 0, axis)
+    n_line = len(find_line_like(flags == HIGH, residual, high, axis)[0])
     return n_edge, int(lengths[lengths >= LONG].sum()), n_line
+
+
+def find_warnings(header):
+    """
+    List the warnings about flags beyond the noise, whose number is not fixed beforehand.
+
+    Parameters
+    ----------
+    header : mapping
+        Cards of a ``flags.fits`` or of a flagged exposure.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    if header.get("BPXTHRES") != "sigma":
+        return []
+    found = []
+    share = (header["BPXNLO"] + header["BPXNHI"]) / max(1, header["BPXNPIX"])
+    if share > MANY:
+        found.append(f"{share:.1%} of the pixels are flagged; look at them, or raise nsigma")
+    if header.get("BPXNEXP") == 1:
+        found.append("one exposure alone, spectral lines may be flagged; add other exposures")
+    return found

@@ -1,20 +1,20 @@
-"""How many pixels deviate beyond what noise alone would give: how many bad ones to expect."""
+"""Outliers: pixels whose residual exceeds the noise, less those expected from noise alone."""
 
 from statistics import NormalDist
 
 import numpy as np
 
-from badpix_selfcal.flags import difference
-from badpix_selfcal.noise import ACROSS, SIGMA, noise
-from badpix_selfcal.running_median import running_median
+from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.noise import ACROSS, measure_noise
+from badpix_selfcal.robust_stats import SIGMA
 
 CUT = 5.0  # times the noise
 STRIPS, SHARE = 4, 4  # a fraction's estimate is made of so many strips, every so manieth pixel
 
 
-def count_deviants(minimum, median, noise, n_exposures):
+def count_outliers(minimum, median, noise, n_exposures):
     """
-    Count the pixels that deviate, less those that noise alone would have deviate.
+    Count the outliers of a stack, less those expected from noise alone.
 
     Parameters
     ----------
@@ -29,17 +29,17 @@ def count_deviants(minimum, median, noise, n_exposures):
         Pixels more than CUT times the noise below and above the median beyond those expected.
     """
     n = np.count_nonzero(~np.isnan(noise))
-    found = difference(minimum, median)
+    residual = subtract_median(minimum, median)
     with np.errstate(invalid="ignore", over="ignore"):
         limit = np.float32(CUT) * noise
-        counts = np.count_nonzero(found < -limit), np.count_nonzero(found > limit)
+        counts = np.count_nonzero(residual < -limit), np.count_nonzero(residual > limit)
     return tuple(
         max(0.0, count - n * chance)
-        for count, chance in zip(counts, chances(CUT, n_exposures), strict=True)
+        for count, chance in zip(counts, tail_probabilities(CUT, n_exposures), strict=True)
     )
 
 
-def significance_of(image, axis, kernel_size=15):
+def measure_significance(image, axis, kernel_size=15):
     """
     Measure each pixel in units of its noise, whatever setting flags it.
 
@@ -47,57 +47,53 @@ def significance_of(image, axis, kernel_size=15):
     ----------
     image : ndarray of float32, [ny, nx]
         The minimum of a stack.
-    axis : {1, 2, None}
-        Its dispersion axis; without one, all pixels have one noise.
+    axis : {1, 2}
+        Its dispersion axis.
     kernel_size : int
         Of the median, whose windows shrink at the edges.
 
     Returns
     -------
     significance : ndarray of float32, [ny, nx]
-        The difference from the median over its `noise`; NaN where a pixel is not judged.
+        The residual over its noise; NaN where a pixel is not judged.
     """
     median = running_median(image, kernel_size, axis, "shrink")
-    found = difference(image, median)
-    if axis:
-        return found / noise(image, median, kernel_size, axis)
-    middle = np.nanmedian(np.abs(found)) if not np.isnan(found).all() else 0
-    return found / np.float32(SIGMA * middle or np.nan)
+    return subtract_median(image, median) / measure_noise(image, median, kernel_size, axis)
 
 
-def seem_good(flagged, significance, sign):
+def find_false_positives(flagged, significance, sign):
     """
-    Tell which flagged pixels deviate too little to be bad: an estimate of the false flags.
+    Find the false positives: flagged pixels whose residual is too small for a bad pixel.
 
     Parameters
     ----------
     flagged : ndarray of bool, [ny, nx]
         Pixels flagged high or low.
     significance : ndarray of float32, [ny, nx]
-        As of `significance_of`.
+        As of `measure_significance`.
     sign : {1, -1}
         1 where flagged as high, -1 as low.
 
     Returns
     -------
-    seem_good : ndarray of bool, [ny, nx]
-        Flagged, and less than CUT times the noise away, or not judged. Of as many good pixels
-        as a detector has, hardly one deviates more by chance.
+    false : ndarray of bool, [ny, nx]
+        Flagged, and below CUT times the noise, or not judged. By chance, hardly one good pixel
+        of a detector exceeds that.
     """
     with np.errstate(invalid="ignore"):
         return flagged & ~(sign * significance >= CUT)
 
 
-def estimate_deviants(minimum, median, kernel_size, axis, n_exposures):
+def estimate_outliers(minimum, median, kernel_size, axis, n_exposures):
     """
-    Estimate the number of deviating pixels from strips of the image, where there is no noise yet.
+    Estimate the number of outliers from strips of the image, where there is no noise yet.
 
     Parameters
     ----------
     minimum, median, n_exposures
-        As of `count_deviants`; the median may have been taken with zeros beyond the edge.
+        As of `count_outliers`; the median may have been taken with zeros beyond the edge.
     kernel_size, axis
-        As of `noise`.
+        As of `measure_noise`.
 
     Returns
     -------
@@ -116,14 +112,14 @@ def estimate_deviants(minimum, median, kernel_size, axis, n_exposures):
         return image.T if across else image
 
     images = sampled(minimum), sampled(median)
-    level = noise(*images, kernel_size, axis)
-    counts = np.array(count_deviants(*images, level, n_exposures))
+    level = measure_noise(*images, kernel_size, axis)
+    counts = np.array(count_outliers(*images, level, n_exposures))
     return tuple(counts * size / sum(min(width, size - strip.start) for strip in strips))
 
 
-def chances(cut, n):
+def tail_probabilities(cut, n):
     """
-    Return how often the minimum of noise alone deviates from its median.
+    Compute how often the minimum of noise alone deviates from its median.
 
     Parameters
     ----------

@@ -1,0 +1,9 @@
+"""The one exception of the package."""
+
+
+class InputError(Exception):
+    """
+    An error in what the user gave.
+
+    Its text has a line for each error: the file, what is wrong, the remedy.
+    """

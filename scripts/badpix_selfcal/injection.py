@@ -1,3 +1,0 @@
-"""What the tuning adds to exposures."""
-
-STRENGTHS = (2, 3, 4, 6, 10, 20, 40)  # in units of the noise

@@ -1,0 +1,26 @@
+"""Stage 5 of a product without background or selfcal exposures: a copy, marked as SKIPPED."""
+
+import os
+
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import log, parser
+from badpix_selfcal.write_back import write_skipped
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("exposure", help="the exposure")
+    options.add_argument("output", help="{exposure}_badpix_selfcal.fits")
+    return options
+
+
+def main(arguments):
+    """Write ``{exposure}_badpix_selfcal.fits``, its arrays untouched."""
+    with atomic_write(arguments.output) as part:
+        write_skipped(arguments.exposure, part, os.path.basename(arguments.output))
+    # To the log only: it may apply to every exposure, which the end of the run says once.
+    log(
+        f"mark_skipped: warning: {arguments.exposure}: no background or selfcal exposure, so "
+        "nothing is flagged; add some, or set force_single"
+    )
