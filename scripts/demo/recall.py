@@ -1,20 +1,22 @@
-"""Demo: compare the flags with the truth: how many bad pixels were found, how many are false."""
+"""Demo: compare the flags with the truth: bad pixels that were found, and false positives."""
 
 import itertools
 import os
 
 import numpy as np
+import pandas as pd
 
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.flags import HIGH, LOW
-from badpix_selfcal.images import read_image
-from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.tables import write_table
 
 STRENGTHS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # DN/s; of low pixels, half of it
 COLUMNS = ("stack", "kind", "strength [DN/s]", "bad", "found", "recall", "flagged", "precision")
 
 
-def rows_of(stack, flags, truth, valid):
+def count_found(stack, flags, truth, valid):
     """
     Count bad pixels that were found, by strength, and flagged ones that are bad.
 
@@ -32,14 +34,14 @@ def rows_of(stack, flags, truth, valid):
     Returns
     -------
     rows : list of tuple
-        Of COLUMNS; the last of each kind is of all strengths, and it alone has a precision.
+        Of COLUMNS; the last of each kind is of all strengths, and only it has a precision.
     """
     rows = []
+    ranges = [*itertools.pairwise(STRENGTHS), (STRENGTHS[0], STRENGTHS[-1])]
     for kind, value, sign, scale in (("high", HIGH, 1, 1.0), ("low", LOW, -1, 0.5)):
         strength = np.where(valid, sign * truth / scale, 0)
         found = flags == value
-        limits = list(itertools.pairwise(STRENGTHS))
-        for first, last in [*limits, (STRENGTHS[0], STRENGTHS[-1])]:
+        for first, last in ranges:
             bad = (strength > first) & (strength <= last)
             n_bad, n_found = np.count_nonzero(bad), np.count_nonzero(bad & found)
             text = f"{sign * scale * first:g} to {sign * scale * last:g}"
@@ -61,16 +63,16 @@ def options():
 
 def main(arguments):
     """Write ``recall.csv``."""
-    truths = {}
+    truths, rows = {}, []
     for path in arguments.truth:
         truth, header = read_image(path)
         truths[header["DETECTOR"]] = truth
-    rows = []
     for path in arguments.flags:
         flags, header = read_image(path)
         minimum, _ = read_image(os.path.join(os.path.dirname(path), "minimum.fits"))
         if header["DETECTOR"] not in truths:
-            raise Fault(f"{path}: no truth of {header['DETECTOR']}; give its truth, too")
+            raise InputError(f"{path}: no truth of {header['DETECTOR']}; give its truth, too")
         truth = truths[header["DETECTOR"]]
-        rows += rows_of(header["BPXSTACK"], flags, truth, ~np.isnan(minimum))
-    write_table(arguments.output, [COLUMNS, *rows])
+        rows += count_found(header["BPXSTACK"], flags, truth, ~np.isnan(minimum))
+    with atomic_write(arguments.output) as part:
+        pd.DataFrame(rows, columns=COLUMNS, dtype=object).to_csv(part, index=False)

@@ -1,24 +1,25 @@
-"""Demo: simulate an IFU exposure as an observer knows it, with the truth's bad pixels in it."""
+"""Demo: simulate a realistic IFU exposure with the bad pixels of the truth."""
 
 import os
 
 import numpy as np
 
-from badpix_selfcal.detectors import DETECTORS
-from badpix_selfcal.files import atomic_write
-from badpix_selfcal.images import read_image
-from badpix_selfcal.models import datamodels
-from badpix_selfcal.program import parser
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.dq import DO_NOT_USE, REFERENCE_PIXEL
+from badpix_selfcal.fits_io import read_image
 
-DO_NOT_USE, JUMP_DET, DEAD, HOT, REFERENCE_PIXEL = 1, 4, 1 << 10, 1 << 11, 1 << 31
+from .detectors import DETECTORS
+
+JUMP_DET, DEAD, HOT = 1 << 2, 1 << 10, 1 << 11  # bits of DQ
 EXPOSURE_TIME = 300.0  # s
 GAIN = 5.5  # electrons per DN
 READ_NOISE = 0.03  # DN/s, of the whole exposure
 
 
-def slice_position(detector):
+def find_slices(detector):
     """
-    Find where in its slice each pixel lies.
+    Find the position of each pixel in its slice, and of the slice in the field.
 
     Parameters
     ----------
@@ -49,9 +50,9 @@ def slice_position(detector):
     return position, height
 
 
-def scene(detector, source, offset, width=(0.25, 0.3)):
+def paint_scene(detector, source, offset, width=(0.25, 0.3)):
     """
-    Paint what the sky and the telescope put on a detector.
+    Paint the light of the sky and the telescope on a detector.
 
     Parameters
     ----------
@@ -59,9 +60,9 @@ def scene(detector, source, offset, width=(0.25, 0.3)):
     source : float
         Peak of the source's continuum at the blue end, in DN/s; 0 for a background exposure.
     offset : float
-        Where the source lies in the slices, -1 to 1: the dither.
+        Position of the source in the slices, -1 to 1: the dither.
     width : (float, float)
-        Of the source along the slices and over them, in half the length of a slice and half the
+        Of the source along and across the slices, in half the length of a slice and half the
         field.
 
     Returns
@@ -69,7 +70,7 @@ def scene(detector, source, offset, width=(0.25, 0.3)):
     rate : ndarray of float32, [along, across]
         In DN/s.
     """
-    position, height = slice_position(detector)
+    position, height = find_slices(detector)
     length = position.shape[0]
     along = np.linspace(0, 1, length)
     blue, red = detector.thermal
@@ -89,8 +90,8 @@ def scene(detector, source, offset, width=(0.25, 0.3)):
     return np.where(np.isnan(position), 0, rate).astype(np.float32)
 
 
-def cosmic_rays(shape, rng, number=150):
-    """Return what the jump detection left of cosmic rays, [ny, nx] in DN/s, short tracks."""
+def simulate_cosmic_rays(shape, rng, number=150):
+    """Return cosmic rays that escaped the jump detection, short tracks [ny, nx] in DN/s."""
     rate = np.zeros(shape, np.float32)
     for _ in range(number):
         y, x = rng.integers(0, shape[0]), rng.integers(0, shape[1])
@@ -101,8 +102,8 @@ def cosmic_rays(shape, rng, number=150):
     return rate
 
 
-def known_bad_pixels(detector):
-    """Return the DQ [ny, nx] of what the reference files know: dead, hot, reference pixels."""
+def simulate_dq(detector):
+    """Return the DQ [ny, nx] from the reference files: dead, hot and reference pixels."""
     rng = np.random.default_rng([7, detector.seed])
     dq = np.zeros(detector.shape, np.uint32)
     for bit, share in ((DEAD, 0.008), (HOT, 0.007)):
@@ -113,7 +114,7 @@ def known_bad_pixels(detector):
     return dq
 
 
-def exposure(detector, truth, source, offset, pedestal, rng):
+def simulate_exposure(detector, truth, source, offset, pedestal, rng):
     """
     Simulate the planes of an exposure.
 
@@ -121,9 +122,9 @@ def exposure(detector, truth, source, offset, pedestal, rng):
     ----------
     detector : Detector
     truth : ndarray of float32, [ny, nx]
-        What the unknown bad pixels add, in DN/s.
+        Rate of the unknown bad pixels, in DN/s.
     source, offset : float
-        As of `scene`.
+        As of `paint_scene`.
     pedestal : float
         Residual of the dark current, in DN/s.
     rng : numpy.random.Generator
@@ -133,14 +134,14 @@ def exposure(detector, truth, source, offset, pedestal, rng):
     planes : dict of ndarray, [ny, nx]
         data, err, dq, var_poisson, var_rnoise as of an ``IFUImageModel``.
     """
-    rate = scene(detector, source, offset)
+    rate = paint_scene(detector, source, offset)
     rate = rate if detector.dispersion_axis == 2 else np.ascontiguousarray(rate.T)
     var_poisson = rate / (EXPOSURE_TIME * GAIN)
     var_rnoise = np.full(rate.shape, READ_NOISE**2, np.float32)
     noise = rng.standard_normal(rate.shape, np.float32) * np.sqrt(var_poisson + var_rnoise)
-    rays = cosmic_rays(rate.shape, rng)
+    rays = simulate_cosmic_rays(rate.shape, rng)
     data = rate + noise + rays + truth + np.float32(pedestal)
-    dq = known_bad_pixels(detector)
+    dq = simulate_dq(detector)
     dq[rays > 0] |= JUMP_DET
     planes = {"data": data, "var_poisson": var_poisson, "var_rnoise": var_rnoise}
     planes["err"] = np.sqrt(var_poisson + var_rnoise)
@@ -165,14 +166,17 @@ def options():
 
 def main(arguments):
     """Write ``{exposure}_rate.fits`` by way of stdatamodels."""
+    from stdatamodels.jwst.datamodels import IFUImageModel  # 0.9 s
+
     name = arguments.detector.upper()
     detector = DETECTORS[name]
     truth, _ = read_image(arguments.truth)
     rng = np.random.default_rng([1, detector.seed, arguments.seed])
-    planes = exposure(detector, truth, arguments.source, arguments.offset, arguments.pedestal, rng)
+    scene = arguments.source, arguments.offset, arguments.pedestal
+    planes = simulate_exposure(detector, truth, *scene, rng)
     if detector.dispersion_axis == 1:  # keeps the demo under 400 MB
         del planes["var_poisson"], planes["var_rnoise"]
-    with datamodels().IFUImageModel(**planes) as model, atomic_write(arguments.output) as part:
+    with IFUImageModel(**planes) as model, atomic_write(arguments.output) as part:
         meta = {
             **detector.meta,
             "instrument.detector": name,

@@ -3,31 +3,22 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.flags import HIGH, LOW
-from badpix_selfcal.images import read_image
-from badpix_selfcal.labels import title
-from badpix_selfcal.pictures import save
-from badpix_selfcal.program import parser
-from badpix_selfcal.tables import write_table
+from badpix_selfcal.labels import format_title
+from badpix_selfcal.save_figure import save_figure
 
 COLUMNS = ("detector", "kind", "stack", "other", "flagged", "flagged_other", "both", "by_chance")
 KINDS = {HIGH: "high", LOW: "low"}
-EACH = 0.3  # inches that a stack takes in a matrix
+ROW = 0.3  # inches that a stack takes in a matrix
 
 
-def by_detector(paths):
-    """Read flags, and gather them by detector and shape: lists of (header, flags [ny, nx])."""
-    found = {}
-    for path in paths:
-        flags, header = read_image(path)
-        key = header.get("DETECTOR", "unknown"), flags.shape
-        found.setdefault(key, []).append((header, flags))
-    return found
-
-
-def shared_rows(detector, stacks):
+def count_shared(detector, stacks):
     """
     Count the flags that each two stacks share.
 
@@ -40,42 +31,40 @@ def shared_rows(detector, stacks):
     Returns
     -------
     rows : list of tuple
-        Of COLUMNS; `by_chance` is what both would have if they flagged pixels at random.
+        Of COLUMNS; `by_chance` is the number expected if both flagged pixels at random.
     """
     rows = []
-    for kind, word in KINDS.items():
-        for a, b in itertools.permutations(stacks, 2):
-            first, second = a[1] == kind, b[1] == kind
-            n, m = int(first.sum()), int(second.sum())
-            both = int((first & second).sum())
-            names = a[0]["BPXSTACK"], b[0]["BPXSTACK"]
-            rows.append((detector, word, *names, n, m, both, round(n * m / first.size, 2)))
+    for value, kind in KINDS.items():
+        for (header, flags), (other, others) in itertools.permutations(stacks, 2):
+            first, second = flags == value, others == value
+            n, m, both = (int(np.count_nonzero(f)) for f in (first, second, first & second))
+            names = header["BPXSTACK"], other["BPXSTACK"]
+            rows.append((detector, kind, *names, n, m, both, round(n * m / flags.size, 2)))
     return rows
 
 
-def draw_matrices(figure, detector, stacks, rows):
-    """Draw, for either kind, which share of a stack's flags each other stack has, too."""
-    names = [header["BPXSTACK"] for header, _ in stacks]
+def draw_matrices(figure, detector, headers, table):
+    """Draw, for either kind, the share of a stack's flags that each other stack has, too."""
+    names = [header["BPXSTACK"] for header in headers]
     labels = [
-        f"{i}  {title(header)}, {header['BPXNEXP']} exp.\n{header['BPXSTACK']}"
-        for i, (header, _) in enumerate(stacks, start=1)
+        f"{i}  {format_title(header)}, {header['BPXNEXP']} exp.\n{header['BPXSTACK']}"
+        for i, header in enumerate(headers, start=1)
     ]
+    table = table.assign(share=100 * table["both"] / table["flagged"])
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, word in zip(panels, KINDS.values(), strict=True):
-        share = np.full((len(names), len(names)), np.nan)
-        for _, kind, stack, other, n, _, both, _ in rows:
-            if kind == word and n:
-                share[names.index(stack), names.index(other)] = 100 * both / n
-        shown = axes.imshow(share, "cividis", vmin=0, vmax=100)
-        axes.set_facecolor("0.9")
-        if len(names) <= 12:
-            for (y, x), value in np.ndenumerate(share):
-                if value == value:
-                    colour = "black" if value > 55 else "white"
-                    axes.text(x, y, f"{value:.0f}", ha="center", va="center", color=colour)
+    for axes, kind in zip(panels, KINDS.values(), strict=True):
+        shares = table[table["kind"] == kind].pivot(index="stack", columns="other", values="share")
+        shares = shares.reindex(index=names, columns=names).to_numpy()
+        shown = axes.imshow(shares, "cividis", vmin=0, vmax=100)
+        axes.set(
+            facecolor="0.9", xlabel="that stack ... flags, too", title=f"{kind} flags of a stack"
+        )
+        for (y, x), share in np.ndenumerate(shares if len(names) <= 12 else []):
+            if np.isfinite(share):
+                colour = "black" if share > 55 else "white"
+                axes.text(x, y, f"{share:.0f}", ha="center", va="center", color=colour)
         axes.set_xticks(range(len(names)), range(1, len(names) + 1))
         axes.set_yticks(range(len(names)), labels, fontsize="x-small")
-        axes.set(xlabel="that stack ... flags, too", title=f"{word} flags of a stack")
     figure.colorbar(shown, ax=panels, label="share [%]", shrink=0.7)
     figure.suptitle(f"{detector}: flags that stacks share; real bad pixels are in all of them")
 
@@ -91,16 +80,24 @@ def options():
 
 def main(arguments):
     """Write ``shared.csv`` and ``shared.png``."""
-    found = by_detector(arguments.flags)
-    several = {key: stacks for key, stacks in found.items() if len(stacks) > 1}
-    rows = [row for (name, _), stacks in several.items() for row in shared_rows(name, stacks)]
-    write_table(arguments.table, [COLUMNS, *rows])
-    heights = [2.6 + EACH * len(stacks) for stacks in several.values()] or [1.2]
+    stacks = {}  # by detector and shape
+    for path in arguments.flags:
+        flags, header = read_image(path)
+        key = header.get("DETECTOR", "unknown"), flags.shape
+        stacks.setdefault(key, []).append((header, flags))
+    stacks = {key: found for key, found in stacks.items() if len(found) > 1}
+    tables = [
+        pd.DataFrame(count_shared(detector, found), columns=COLUMNS)
+        for (detector, _), found in stacks.items()
+    ]
+    with atomic_write(arguments.table) as part:
+        pd.concat(tables or [pd.DataFrame(columns=COLUMNS)]).to_csv(part, index=False)
+    heights = [2.6 + ROW * len(found) for found in stacks.values()] or [1.2]
     figure = Figure(figsize=(12, sum(heights)), dpi=100, layout="constrained")
-    if not several:
-        words = "No detector has more than one stack: there are no flags to compare."
-        figure.text(0.5, 0.5, words, ha="center", va="center")
-    parts = np.ravel(figure.subfigures(max(1, len(several)), height_ratios=heights))
-    for part, ((detector, _), stacks) in zip(parts, several.items(), strict=False):
-        draw_matrices(part, detector, stacks, [row for row in rows if row[0] == detector])
-    save(figure, arguments.picture)
+    if not stacks:
+        text = "No detector has more than one stack: there are no flags to compare."
+        figure.text(0.5, 0.5, text, ha="center", va="center")
+    parts = np.ravel(figure.subfigures(max(1, len(stacks)), height_ratios=heights))
+    for part, ((detector, _), found), table in zip(parts, stacks.items(), tables, strict=False):
+        draw_matrices(part, detector, [header for header, _ in found], table)
+    save_figure(figure, arguments.picture)

@@ -1,143 +1,108 @@
-"""Write the page of a run: a card for each stack, its products, what was left, how it was made."""
+"""Write the page of a run: a card for each stack, its products, what is not flagged, provenance."""
 
 import base64
-import csv
 import json
 import os
 
-from badpix_selfcal.doubts import LONG
-from badpix_selfcal.files import atomic_write
-from badpix_selfcal.headers import read_primary
-from badpix_selfcal.labels import settings, title
+import pandas as pd
+
+from badpix_selfcal.associations import COMBINED
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.figure_table import FIGURES
+from badpix_selfcal.fits_io import read_primary
+from badpix_selfcal.flag_diagnostics import LONG
+from badpix_selfcal.labels import format_settings, format_title, list_exposures
+from badpix_selfcal.page_templates import load_template
 from badpix_selfcal.paths import SKIPPED
-from badpix_selfcal.program import parser
-from badpix_selfcal.tables import COMBINED
-from badpix_selfcal.templates import environment
 
-# Drawn by draw_stack; shown where they are there.
-FIGURES = {
-    "flags": "Flagged pixels on the minimum; the densest place of them, and a typical one",
-    "stages": "Minimum, median and difference",
-    "histogram": "The difference and its thresholds",
-    "tails": "Pixels beyond a threshold, against what noise would give; what a flagfrac costs",
-    "cuts": "Cuts along the dispersion through flagged pixels",
-    "places": "Where the flags lie on the detector",
-    "sources": "Which exposure set the minimum",
-    "runs": "Runs of adjacent flags, and flags that may be of spectral lines",
-    "known": "Flags against the DQ that the exposure had",
-}
+FAILED = ("failed", "not reached")
 
 
-def roles_of(members):
+def collect_roles(members):
     """
-    Collect what each exposure is in each stack.
+    Collect the roles of each exposure in each stack.
 
     Parameters
     ----------
-    members : list of dict
-        The rows of members.csv.
+    members : DataFrame
+        As of members.csv.
 
     Returns
     -------
-    roles : dict of str to dict of str to set of str
-        By stack, by exposure: science, background, selfcal; an exposure may be all of them.
+    roles : dict of str to dict of str to list of str
+        By stack, by exposure: of science, background, selfcal; an exposure may have all of them.
     """
-    found = {}
-    for row in members:
-        if row["exptype"] in COMBINED and row["stack"] != SKIPPED:
-            stack = found.setdefault(row["stack"], {})
-            stack.setdefault(row["exposure"], set()).add(row["exptype"])
-    return found
+    rows = members[members["exptype"].isin(COMBINED) & (members["stack"] != SKIPPED)]
+    roles = {}
+    for (stack, exposure), found in rows.groupby(["stack", "exposure"], sort=False)["exptype"]:
+        own = [role for role in COMBINED if role in set(found)]
+        roles.setdefault(stack, {})[exposure] = own
+    return roles
 
 
-def words_of_roles(roles):
-    """Say how many exposures have which role: "6 exposures: 4 science, 2 background, 6 selfcal"."""
-    counts = {role: sum(role in of for of in roles.values()) for role in COMBINED}
-    words = ", ".join(f"{n} {role}" for role, n in counts.items() if n)
-    twice = sum(counts.values()) > len(roles)
-    return f"{words} ({len(roles)} files; one may have several roles)" if twice else words
+def format_roles(roles):
+    """Count the exposures of a stack by role, such as "4 science, 2 background"."""
+    counts = {role: sum(role in own for own in roles.values()) for role in COMBINED}
+    text = ", ".join(f"{n} {role}" for role, n in counts.items() if n)
+    several = sum(counts.values()) > len(roles)
+    return f"{text} ({len(roles)} files; one may have several roles)" if several else text
 
 
-def exposures_of(header, roles):
-    """List the exposures of a stack: name, roles, pedestal, share of the minimum, warning."""
-    rows = []
-    for i in range(1, header["BPXNEXP"] + 1):
-        name, pedestal, share, warning = (header.get(f"BPX{c}{i:04}") for c in "EPFW")
-        has = [role for role in COMBINED if role in roles.get(name, ())]
-        rows.append((name, ", ".join(has), pedestal, share, warning))
-    return rows
-
-
-def products_of(members, summary, status):
+def list_products(members, summary, status):
     """
-    List what became of each product.
+    List the products with their status.
 
     Parameters
     ----------
-    members, summary : list of dict
-        The rows of members.csv and summary.csv.
-    status : list of dict
-        The rows of status.csv of a run that failed; empty after one that did not.
+    members, summary : DataFrame
+        As of members.csv and summary.csv.
+    status : DataFrame
+        As of status.csv of a run that failed; empty otherwise.
 
     Returns
     -------
     products : list of dict
-        In the order of members: association, product, science, stack, status, message, and what
-        the summary says.
+        In the order of members: association, product, science, stack, n_new and warnings of the
+        summary, status, message.
     """
-    counted = {(row["association"], row["product"]): row for row in summary}
-    of_association = {row["association"]: row for row in status}
-    found = []
-    for row in members:
-        if row["exptype"] == "science":
-            key = row["association"], row["product"]
-            known = counted.get(key, {})
-            said = of_association.get(row["association"], {})
-            failed = said.get("status") in ("failed", "not reached")
-            skipped = row["stack"] == SKIPPED
-            state = said["status"] if failed else "skipped" if skipped else "done"
-            where = f"at {said['stage']}: " if said.get("stage") else ""
-            found.append({
-                **known,
-                **{name: row[name] for name in ("association", "product", "stack")},
-                "science": row["exposure"],
-                "status": state,
-                "message": f"{where}{said.get('message', '')}" if failed
-                else known.get("warnings", "") if skipped else "",
-            })  # fmt: skip
-    return found
+    columns = ["association", "product", "exposure", "stack"]
+    products = members.loc[members["exptype"] == "science", columns]
+    products = products.rename(columns={"exposure": "science"})
+    counts = summary[["association", "product", "n_new", "warnings"]]
+    products = products.merge(counts, "left").merge(status, "left").fillna("")
+    products = products.to_dict("records")
+    for row in products:
+        if row["status"] in FAILED:
+            where = f"at {row['stage']}: " if row["stage"] else ""
+            row["message"] = where + row["message"]
+        elif row["stack"] == SKIPPED:
+            row.update(status="skipped", message=row["warnings"])
+        else:
+            row.update(status="done", message="")
+    return products
 
 
-def counts_of(header):
-    """List what a card says of the flags: name, number, explanation."""
-    rows = [
+def list_counts(header):
+    """List the counts of a card: name, number, explanation."""
+    return [
         ("high", header["BPXNHI"], "warm pixels, above the high threshold"),
         ("low", header["BPXNLO"], "dead or over-subtracted ones, below the low threshold"),
         ("at the ends", header["BPXNEDGE"], "within half a kernel of the detector's ends"),
+        (f"in runs of {LONG} or more", header["BPXNRUN"], "along the dispersion"),
+        ("line-like", header["BPXNLINE"], "bright, and at one wavelength in several slices"),
     ]
-    if "BPXNRUN" in header:
-        rows += [
-            (f"in runs of {LONG} or more", header["BPXNRUN"], "along the dispersion"),
-            ("line-like", header["BPXNLINE"], "bright, and at one wavelength in several slices"),
-        ]
-    return rows
 
 
-def unique(texts):
-    """Return the texts that say something, each once, in their order."""
-    return list(dict.fromkeys(text for text in texts if text))
-
-
-def tuned(stack, root):
-    """Return the setting that the tuning of a stack suggests, in words; empty without a tuning."""
-    path = os.path.join(root, "tune", stack, "suggestion.txt")
+def read_file(path, mode="r"):
+    """Return the content of a file; empty if it is missing."""
     if not os.path.exists(path):
-        return ""
-    with open(path, encoding="utf-8") as file:
-        return file.read().strip()
+        return "" if mode == "r" else b""
+    with open(path, mode) as file:
+        return file.read()
 
 
-def card_of(stack, roles, products, root):
+def make_card(stack, roles, products, root):
     """
     Collect what the page says of a stack.
 
@@ -145,69 +110,55 @@ def card_of(stack, roles, products, root):
     ----------
     stack : str
         Its name.
-    roles : dict of str to set of str
-        As of `roles_of`, of this stack.
+    roles : dict of str to list of str
+        As of `collect_roles`, of this stack.
     products : list of dict
-        As of `products_of`, of this stack.
+        As of `list_products`, of this stack.
     root : str
         The folder of the results.
 
     Returns
     -------
     card : dict
-        Without a header where the stack was not made.
+        Without a header where the stack has no flags.
     """
+    warnings = (row["warnings"] for row in products)
     card = {
         "stack": stack,
+        "title": stack,
         "products": products,
-        "roles": words_of_roles(roles),
-        "exposures": [(name, ", ".join(sorted(of)), *[None] * 3) for name, of in roles.items()],
-        "warnings": unique(row.get("warnings") for row in products),
-    }  # fmt: skip
+        "roles": format_roles(roles),
+        "warnings": list(dict.fromkeys(filter(None, warnings))),
+    }
     flags = os.path.join(root, "stacks", stack, "flags.fits")
     if not os.path.exists(flags):
-        return {**card, "title": stack}
-    header = read_primary(flags).values
-    picture = os.path.join(root, "report", f"{stack}.png")
-    thumbnail = ""
-    if os.path.exists(picture):
-        with open(picture, "rb") as file:
-            thumbnail = base64.b64encode(file.read()).decode()
-    figures = [
-        (name, caption)
-        for name, caption in FIGURES.items()
-        if os.path.exists(os.path.join(root, "figures", stack, f"{name}.png"))
-    ]
-    regions = os.path.join("figures", stack, "flags.reg")
+        return card
+    header = read_primary(flags)
+    figures, regions = os.path.join(root, "figures", stack), f"figures/{stack}/flags.reg"
+    thumbnail = read_file(os.path.join(root, "report", f"{stack}.png"), "rb")
     return {
         **card,
         "header": header,
-        "title": title(header),
-        "settings": settings(header),
+        "title": format_title(header),
+        "settings": format_settings(header),
         "unit": header.get("BUNIT", ""),
-        "counts": counts_of(header),
-        "exposures": exposures_of(header, roles),
-        "thumbnail": thumbnail,
-        "figures": figures,
-        "tuned": tuned(stack, root),
+        "counts": list_counts(header),
+        "exposures": [
+            (name, ", ".join(roles.get(name, ())), pedestal, share)
+            for name, pedestal, share, _ in list_exposures(header)
+        ],
+        "thumbnail": base64.b64encode(thumbnail).decode(),
+        "figures": [f for f in FIGURES if os.path.exists(f"{figures}/{f.name}.png")],
+        "tuned": read_file(os.path.join(root, "tune", stack, "suggestion.txt")).strip(),
         "regions": regions if os.path.exists(os.path.join(root, regions)) else "",
     }
 
 
-def read_table(path):
-    """Read a CSV table as a list of dict; without one, an empty list."""
+def read_table(path, columns=()):
+    """Read a CSV table as a DataFrame of texts; without one, an empty table of `columns`."""
     if not path or not os.path.exists(path):
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def read_provenance(path):
-    """Read provenance.json; without one, an empty dict."""
-    if not path or not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        return pd.DataFrame(columns=list(columns), dtype=str)
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def options():
@@ -216,7 +167,7 @@ def options():
     options.add_argument("members", help="members.csv")
     options.add_argument("summary", help="summary.csv")
     options.add_argument("output", help="report.html, in the folder of the results")
-    options.add_argument("--provenance", help="provenance.json")
+    options.add_argument("--provenance", default="", help="provenance.json")
     options.add_argument("--recall", help="recall.csv of the demo")
     options.add_argument("--status", help="status.csv of a run that failed")
     return options
@@ -224,20 +175,21 @@ def options():
 
 def main(arguments):
     """Write ``report.html``."""
-    members, status = read_table(arguments.members), read_table(arguments.status)
-    products = products_of(members, read_table(arguments.summary), status)
+    members = read_table(arguments.members)
+    summary = read_table(arguments.summary, ("association", "product", "n_new", "warnings"))
+    status = read_table(arguments.status, ("association", "status", "stage", "message"))
+    products = list_products(members, summary, status)
     root = os.path.dirname(arguments.output)
     cards = [
-        card_of(stack, roles, [row for row in products if row["stack"] == stack], root)
-        for stack, roles in roles_of(members).items()
+        make_card(stack, roles, [row for row in products if row["stack"] == stack], root)
+        for stack, roles in collect_roles(members).items()
     ]
-    page = environment().get_template("report.html")
-    text = page.render(
+    text = load_template("report.html").render(
         cards=sorted(cards, key=lambda card: (card["title"], card["stack"])),
         products=products,
         left=[row for row in products if row["status"] != "done"],
-        made=read_provenance(arguments.provenance),
-        recall=read_table(arguments.recall),
+        provenance=json.loads(read_file(arguments.provenance) or "{}"),
+        recall=read_table(arguments.recall).to_dict("records"),
         shared=os.path.exists(os.path.join(root, "figures", "shared.png")),
     )
     with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:

@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 
-from badpix_selfcal.program import parser
-from badpix_selfcal.slurm import LOGS, cached_states, exit_mark
+from badpix_selfcal.cli import parser
+
+from .queue import LOGS, exit_file, read_states
 
 # Of a job that has not ended; Slurm's other words are of those that have.
 GOING_ON = {
@@ -16,14 +17,13 @@ GOING_ON = {
 }
 
 
-def status(number, grace):
+def find_status(number, grace):
     """
     Tell what became of a job.
 
-    Its own mark counts first, then what the controller says, then the accounts. Where the
-    controller does not answer, the job goes on, for all that is known. A job that nobody
-    knows any more, and that left no mark, was killed: but only after a while, since a shared
-    file system may show the mark late.
+    Its own exit code counts first, then the controller's answer, then the accounts. Without an
+    answer it is taken to be running. A job that is unknown everywhere and left no exit code was
+    killed, but only after a while: a shared file system may show the file late.
 
     Parameters
     ----------
@@ -38,11 +38,13 @@ def status(number, grace):
     reason : str
         Slurm's word for it, or ours.
     """
-    code = exit_code(number)
-    if code is not None:
-        return ("failed", last_word(number) or f"exit code {code}") if code else ("success", "")
-    asked, states = cached_states()
-    state = (states or {}).get(number) or accounted_state(number)
+    code = read_exit_code(number)
+    if code:
+        return "failed", read_last_error(number) or f"exit code {code}"
+    if code == 0:
+        return "success", ""
+    asked, states = read_states()
+    state = (states or {}).get(number) or read_accounts(number)
     lost = os.path.join(LOGS, f"lost-{number}")
     if state is None and states is not None:
         if not os.path.exists(lost):
@@ -53,19 +55,19 @@ def status(number, grace):
             return "failed", "gone without a trace"
     if state is None or state in GOING_ON:
         return "running", ""
-    return ("success", "") if state == "COMPLETED" else ("failed", last_word(number) or state)
+    return ("success", "") if state == "COMPLETED" else ("failed", read_last_error(number) or state)
 
 
-def exit_code(number):
+def read_exit_code(number):
     """Return the exit code that a job has left, None if it left none."""
     try:
-        with open(exit_mark(number), encoding="ascii") as file:
+        with open(exit_file(number), encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
         return None
 
 
-def last_word(number):
+def read_last_error(number):
     """Return what Slurm itself wrote last into a job's log: why it ended it; "" if nothing."""
     for path in glob.glob(f"{LOGS}/*-{number}.log"):
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -75,7 +77,7 @@ def last_word(number):
     return ""
 
 
-def accounted_state(number):
+def read_accounts(number):
     """Return the state that Slurm's accounts have of a job, None where there are none."""
     command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", number]
     try:
@@ -97,7 +99,7 @@ def options():
 def main(arguments):
     """Print the status; whatever goes wrong here is no failure of the job."""
     try:
-        found, reason = status(arguments.number, arguments.grace)
+        found, reason = find_status(arguments.number, arguments.grace)
     except Exception as error:
         found, reason = "running", error
         print(f"slurm_status: warning: {error}", file=sys.stderr)

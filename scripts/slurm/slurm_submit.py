@@ -8,17 +8,27 @@ import sys
 import time
 import uuid
 
-from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.slurm import LOGS, exit_mark, squeue
+from badpix_selfcal.cli import parser
+from badpix_selfcal.errors import InputError
 
-# What sbatch says where the controller does not answer: to wait is all that is needed.
-UNREACHABLE = re.compile(
-    r"unable to contact|connect|timed out|time-?out|communicat|temporarily|try again|zero bytes",
+from .queue import LOGS, ask_queue, exit_file
+
+# Answers of sbatch that pass with time: the controller is unreachable, or our jobs too many.
+PASSING = re.compile(
+    r"unable to contact|connect|timed out|time-?out|communicat|temporarily|try again|zero bytes"
+    r"|unexpected message received|SubmitJob\w*Limit",
     re.IGNORECASE,
 )
+# Slurm says this for every limit, and names the limit only where it is told to.
+POLICY, LIMIT = "job submit limit", re.compile(r"\b(Assoc|QOS)[A-Z]\w+")
 
 
-def batch_script(script, folder):
+def is_passing(reason):
+    """Tell whether what sbatch answered passes with time, so that waiting helps."""
+    return bool(PASSING.search(reason)) or (POLICY in reason and not LIMIT.search(reason))
+
+
+def wrap_script(script, folder):
     """
     Wrap a job so that it leaves its exit code in a file, where it is found when Slurm forgot it.
 
@@ -29,14 +39,14 @@ def batch_script(script, folder):
     folder : str
         The working directory of the run.
     """
-    mark = shlex.quote(os.path.join(folder, exit_mark("")))
+    mark = shlex.quote(os.path.join(folder, exit_file("")))
     return (
         f"#!/bin/sh\n(\n{script}\n)\ncode=$?\nmark={mark}$SLURM_JOB_ID\n"
         'echo $code > "$mark.part" && mv "$mark.part" "$mark"\nexit $code\n'
     )
 
 
-def environment(variables):
+def clean_environment(variables):
     """Leave out what describes a job that Snakemake itself may run in; keep where Slurm is."""
     return {
         key: value
@@ -47,7 +57,7 @@ def environment(variables):
 
 def submit(script, words, patience, pause):
     """
-    Submit a script; wait for a controller that does not answer.
+    Submit a script; wait where the controller does not answer or our jobs are too many.
 
     Parameters
     ----------
@@ -67,26 +77,26 @@ def submit(script, words, patience, pause):
 
     Raises
     ------
-    Fault
-        If Slurm refuses it, or does not answer for that long.
+    InputError
+        If Slurm refuses it, or still does so after that time.
     """
     mark = uuid.uuid4().hex
     command = ["sbatch", "--parsable", "--no-requeue", f"--comment={mark}", *words]
     end = time.monotonic() + patience
     while True:
         done = subprocess.run(
-            command, input=script, capture_output=True, text=True, env=environment(os.environ)
+            command, input=script, capture_output=True, text=True, env=clean_environment(os.environ)
         )
         if done.returncode == 0:
             return done.stdout.strip().partition(";")[0]
         reason = " ".join(done.stderr.split())
-        if not UNREACHABLE.search(reason):
-            raise Fault(f"sbatch: {reason}; correct the submit command in the profile")
+        if not is_passing(reason):
+            raise InputError(f"sbatch: {reason}; correct the submit command in the profile")
         if time.monotonic() > end:
-            raise Fault(f"sbatch: {reason}; run again when Slurm answers")
+            raise InputError(f"sbatch: {reason}; run again later")
         time.sleep(pause)
         # It may have been taken, and the answer lost.
-        for number, comment in (squeue("%i %k") or {}).items():
+        for number, comment in (ask_queue("%i %k") or {}).items():
             if comment == mark:
                 return number
 
@@ -106,6 +116,6 @@ def main(arguments):
     name = re.sub(r"^snakejob\.|\.[0-9a-f-]+\.sh$", "", os.path.basename(path))
     os.makedirs(LOGS, exist_ok=True)
     with open(path, encoding="utf-8") as file:
-        script = batch_script(file.read(), os.getcwd())
+        script = wrap_script(file.read(), os.getcwd())
     words = [f"--job-name={name}", f"--output={LOGS}/%x-%j.log", *words]
     sys.stdout.write(submit(script, words, arguments.patience, arguments.pause) + "\n")

@@ -1,73 +1,14 @@
-"""Write the flagged association, for calwebb_spec2, and the view of its results."""
+"""Write the flagged association, for calwebb_spec2, its links, and the view of its results."""
 
 import json
 import os
 
-from badpix_selfcal.files import atomic_write
-from badpix_selfcal.names import exposure_name, workdir_path
-from badpix_selfcal.paths import SKIPPED, path_of, prefix_of
-from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.tables import FLAGGED, read_association
-
-STAGES = ("minimum", "median", "threshold", "noise")  # whose files are linked; noise is not in all
-
-
-def flagged_association(association, stacks, folder, target, prefix="", others=(), roles=FLAGGED):
-    """
-    Point an association to flagged exposures.
-
-    Parameters
-    ----------
-    association : dict
-        As read; it stays as it is.
-    stacks : list of str
-        The stack of each of its products.
-    folder : str
-        Where it lies; members' paths are relative to it.
-    target : str
-        Where the new one is to lie; what is below the working directory becomes relative to it.
-    prefix : str
-        The folder below which the results lie, "" or one that ends with a slash.
-    others : list of str
-        The paths of members that play no part, which may lie elsewhere than the association says.
-    roles : sequence of str
-        The exptypes whose flagged exposures were written.
-
-    Returns
-    -------
-    association : dict
-        All as before, but: members of these roles are the flagged ones, selfcal members are gone,
-        other members are found from `target`, and products name their ``stack``.
-    """
-    found = {os.path.basename(path): path for path in others}
-    products = []
-    for product, stack in zip(association["products"], stacks, strict=True):
-        members = []
-        for member in product["members"]:
-            path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
-            path = path if os.path.exists(path) else found.get(os.path.basename(path), path)
-            if is_flagged(member, roles):
-                path = prefix + path_of("write_back", stack=stack, exposure=exposure_name(path))
-            if member["exptype"].lower() != "selfcal":
-                members.append({**member, "expname": seen_from(target, path)})
-        products.append({**product, "stack": stack, "members": members})
-    return {**association, "products": products}
-
-
-def seen_from(folder, path):
-    """Return a path as it is found from a folder: relative if below the working directory."""
-    if os.path.isabs(path):
-        return path
-    # By their real places, as `results` may be a link to another disk.
-    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    return os.path.relpath(real, os.path.realpath(folder))
-
-
-def view(product, stack, stages, roles=FLAGGED):
-    """List the files that belong to a product: its stack's of `stages`, its flagged exposures."""
-    files = [] if stack == SKIPPED else [path_of(stage, stack=stack) for stage in stages]
-    names = {exposure_name(m["expname"]) for m in product["members"] if is_flagged(m, roles)}
-    return [*files, *sorted(path_of("write_back", stack=stack, exposure=n) for n in names)]
+from badpix_selfcal.associations import FLAGGED, read_association
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.flagged_association import list_links, make_flagged_association
+from badpix_selfcal.paths import find_prefix
 
 
 def clear_view(folder):
@@ -76,28 +17,31 @@ def clear_view(folder):
 
     Raises
     ------
-    Fault
+    InputError
         If there is anything else in it; nothing is removed then.
     """
     if os.path.islink(folder):
-        raise Fault(f"{folder}: a link; remove it, or name another folder for the view")
+        raise InputError(f"{folder}: a link; remove it, or name another folder for the view")
     links, folders = [], []
-    for place, _, names in os.walk(folder, topdown=False):
+    for place, names, files in os.walk(folder, topdown=False):
         folders.append(place)
-        for path in (os.path.join(place, name) for name in (*names, *os.listdir(place))):
+        for path in (os.path.join(place, name) for name in (*names, *files)):
             if os.path.islink(path) or os.path.basename(path) == ".snakemake_timestamp":
                 links.append(path)
             elif not os.path.isdir(path):
-                raise Fault(f"{path}: no link of a view; name another folder for the view")
-    for path in dict.fromkeys(links):
+                raise InputError(f"{path}: not a link; name another folder for the view")
+    for path in links:
         os.remove(path)
     for place in folders:
         os.rmdir(place)
 
 
-def is_flagged(member, roles):
-    """Tell whether a member's flagged exposure was written."""
-    return member["exptype"].lower() in roles
+def replace_link(target, link):
+    """Make a link, in place of an earlier one; associations of a stack share it."""
+    if not os.path.islink(link) or os.readlink(link) != target:
+        part = os.path.join(os.path.dirname(link), f".{os.getpid()}-link.part")
+        os.symlink(target, part)
+        os.replace(part, link)
 
 
 def options():
@@ -109,39 +53,41 @@ def options():
     options.add_argument(
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
     )
-    options.add_argument("--noise", action="store_true", help="the stacks have a noise.fits")
-    options.add_argument("--others", nargs="*", default=[], help="members that play no part")
-    options.add_argument(
-        "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures were written"
-    )
-    options.add_argument("--prefix", help="of the results; that of the output, if it is one")
+    options.add_argument("--stages", nargs="+", default=[], help="whose files are linked")
+    options.add_argument("--others", nargs="*", default=[], help="members of other roles")
+    options.add_argument("--saved", nargs="+", default=FLAGGED, help="roles of flagged exposures")
     return options
 
 
 def main(arguments):
-    """Write ``associations/{name}.json`` and the links ``by_association/{name}``."""
-    path, output, stacks = arguments.association, arguments.output, arguments.stacks
-    association = read_association(path)
-    prefix = arguments.prefix
-    if prefix is None:
-        prefix = prefix_of(output, "associate")
+    """Write ``associations/{name}.json`` with links beside it, and ``by_association/{name}``."""
+    path, output, stacks, saved = (
+        arguments.association,
+        arguments.output,
+        arguments.stacks,
+        arguments.saved,
+    )
+    association, prefix = read_association(path), find_prefix(output, "associate")
+    links = list_links(
+        association, stacks, arguments.view, prefix=prefix, stages=arguments.stages, saved=saved
+    )
     clear_view(arguments.view)
-    for product, stack in zip(association["products"], stacks, strict=True):
-        folder = os.path.join(arguments.view, product["name"])
-        os.makedirs(folder, exist_ok=True)
-        stages = STAGES if arguments.noise else STAGES[:3]
-        for file in view(product, stack, stages, arguments.saved):
-            link = os.path.join(folder, os.path.basename(file))
-            os.symlink(os.path.relpath(prefix + file, folder), link)
-    flagged = flagged_association(
+    for link, target in links.items():
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(target, link)
+    folder = os.path.dirname(output)
+    os.makedirs(folder or ".", exist_ok=True)
+    flagged, links = make_flagged_association(
         association,
         stacks,
         os.path.dirname(path),
-        os.path.dirname(output),
-        prefix,
-        arguments.others,
-        arguments.saved,
+        folder,
+        prefix=prefix,
+        others=arguments.others,
+        saved=saved,
     )
+    for name, target in links.items():
+        replace_link(target, os.path.join(folder, name))
     with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(flagged, file, indent=4)
         file.write("\n")

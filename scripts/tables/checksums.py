@@ -1,18 +1,26 @@
 """Write the size and the SHA-256 of each exposure, which takes as long as reading them all."""
 
-from badpix_selfcal.program import parser
-from badpix_selfcal.tables import DIGEST_COLUMNS, digest_row, read_planned, write_table
+import csv
+
+from badpix_selfcal.associations import COMBINED
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("planned", help="the exposures as the run was planned, JSON")
+    options.add_argument("members", help="members.csv")
     options.add_argument("output", help="checksums.csv")
     return options
 
 
 def main(arguments):
     """Write ``checksums.csv``."""
-    paths = read_planned(arguments.planned)
-    write_table(arguments.output, [DIGEST_COLUMNS, *map(digest_row, paths)])
+    with open(arguments.members, newline="", encoding="utf-8") as file:
+        paths = {row["path"] for row in csv.DictReader(file) if row["exptype"] in COMBINED}
+    with atomic_write(arguments.output) as part, open(part, "w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(DIGEST_COLUMNS)
+        table.writerows(map(read_digest, sorted(paths)))

@@ -1,21 +1,22 @@
-"""Write what a run was made of: versions, config, git commit, inputs with size and checksum."""
+"""Write the provenance of a run: versions, config, git commit, inputs with size and checksum."""
 
 import csv
 import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 
-from badpix_selfcal.files import atomic_write
-from badpix_selfcal.program import parser
-from badpix_selfcal.tables import DIGEST_COLUMNS, digest_row, read_planned
+from badpix_selfcal.associations import find_associations
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
+from badpix_selfcal.paths import workdir_patterns
 from badpix_selfcal.version import VERSION
 
 
-def git_commit(folder):
+def read_commit(folder):
     """Return the commit of the git repository that a folder is in, with + if changed; or None."""
     if not shutil.which("git"):
         return None
@@ -29,44 +30,41 @@ def git_commit(folder):
     return answers[0] + ("+" if answers[1] else "")
 
 
-def packages():
+def list_packages():
     """Return the version of each package of the environment, by name."""
-    found = {}
-    for distribution in importlib.metadata.distributions():
-        text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-        head = text.partition("\n\n")[0]  # by `metadata`, all of it takes ten times as long
-        cards = dict(re.findall(r"^(Name|Version): *(.*?) *$", head, re.M))
-        if len(cards) == 2:
-            found[cards["Name"]] = cards["Version"]
+    found = {d.name: d.version for d in importlib.metadata.distributions()}
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
+    options.add_argument("members", help="members.csv")
     options.add_argument("checksums", help="checksums.csv")
-    options.add_argument("planned", help="the associations as the run was planned, JSON")
-    options.add_argument("--config", default="{}", help="the config as used, in JSON")
-    options.add_argument("--output", required=True, help="provenance.json")
+    options.add_argument("output", help="provenance.json")
+    options.add_argument("--config", required=True, help="the config, JSON")
     return options
 
 
 def main(arguments):
     """Write ``provenance.json``."""
-    with open(arguments.checksums, newline="") as file:
-        exposures = [
-            {**row, "size": int(row["size"]), "modified": int(row["modified"])}
-            for row in csv.DictReader(file)
-        ]
-    associations = [digest_row(path) for path in read_planned(arguments.planned)]
+    config, rows = json.loads(arguments.config), {}
+    for name in ("members", "checksums"):
+        with open(getattr(arguments, name), newline="", encoding="utf-8") as file:
+            rows[name] = list(csv.DictReader(file))
+    taking_part = {row["association"] for row in rows["members"]}
+    paths = find_associations(config["associations"])[0].items()
+    digests = [read_digest(path) for name, path in paths if name in taking_part]
+    for row in rows["checksums"]:
+        row.update(size=int(row["size"]), modified=int(row["modified"]))
     record = {
-        "workflow": {"version": VERSION, "git_commit": git_commit(os.path.dirname(__file__))},
+        "workflow": {"version": VERSION, "git_commit": read_commit(os.path.dirname(__file__))},
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": packages(),
-        "config": json.loads(arguments.config),
-        "associations": [dict(zip(DIGEST_COLUMNS, row, strict=True)) for row in associations],
-        "exposures": exposures,
+        "packages": list_packages(),
+        "config": {**config, "associations": workdir_patterns(config["associations"])},
+        "associations": [dict(zip(DIGEST_COLUMNS, row, strict=True)) for row in digests],
+        "exposures": rows["checksums"],
     }
     with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)

@@ -1,127 +1,126 @@
 """Say from the headers of the exposures, before any work, what would fail and what is doubtful."""
 
-import time
+import json
+import os
 
-from badpix_selfcal.files import state
-from badpix_selfcal.headers import find, read_hdus
-from badpix_selfcal.paths import SKIPPED
-from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.tables import COMBINED, read_planned, write_table
+import pandas as pd
 
-COLUMNS = ("file", "kind", "what")
-# As of the stage pedestal; what must agree in a stack, and what is only doubtful.
-MUST_AGREE = ("INSTRUME", "DETECTOR", "EXP_TYPE", "DISPAXIS", "shape")
-SHOULD_AGREE = ("FILTER", "GRATING", "READPATT")
+from badpix_selfcal.associations import COMBINED, list_flagged, read_members_table
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.fits_io import open_fits, science_of, shape_of
+from badpix_selfcal.median import find_dispersion_axis
+from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
+from badpix_selfcal.pedestal import find_disagreements, find_error
+
+COLUMNS = ("file", "kind", "what")  # kind: error or warning
+MOST = 20  # lines on the terminal
 
 
-def of_exposure(path):
+def read_exposure(path):
+    """Return the cards of an exposure and the shape of SCI; raises `InputError`."""
+    with open_fits(path) as fits:
+        science, header, _ = science_of(path, fits)
+        return header, shape_of(science)
+
+
+def check_stack(stack, exposures, dispersion_axis):
     """
-    Check an exposure by itself.
-
-    Returns
-    -------
-    values : dict
-        Its cards, SCI's where the primary header has none, and its shape; empty if it is at fault.
-    rows : list of (str, str, str)
-        Of COLUMNS; the kind is "fault" or "warning".
-    """
-    try:
-        hdus = read_hdus(path)
-    except Fault as fault:
-        return {}, [(path, "fault", str(fault).removeprefix(f"{path}: "))]
-    science = find(hdus, "SCI")
-    if science is None:
-        return {}, [(path, "fault", "no SCI extension; give a rate or assign_wcs exposure")]
-    values = {**science.values, **hdus[0].values, "shape": science.shape}
-    rows = []
-    if len(science.shape) != 2:
-        rows.append((path, "fault", f"SCI has {len(science.shape)} dimensions; give a rate file"))
-    if not isinstance(values.get("DETECTOR"), str) or not values["DETECTOR"]:
-        rows.append((path, "fault", "no DETECTOR in the primary header; give a JWST exposure"))
-    if values.get("DISPAXIS") is None and values.get("EXP_TYPE") not in ("MIR_MRS", "NRS_IFU"):
-        rows.append((path, "warning", "neither DISPAXIS nor EXP_TYPE; set dispersion_axis"))
-    if values.get("S_BPXSLF") == "COMPLETE":
-        rows.append((path, "warning", "self-calibrated already; give what that was made from"))
-    if state(path)[1] > time.time_ns():
-        rows.append((path, "warning", "its date is in the future; it is followed all the same"))
-    return ({} if any(kind == "fault" for _, kind, _ in rows) else values), rows
-
-
-def of_stack(stack, exposures):
-    """
-    Check that the exposures of a stack belong together.
+    Check the exposures of a stack as its stages do.
 
     Parameters
     ----------
     stack : str
-    exposures : list of (str, dict)
-        Path and values of each.
+    exposures : dict of str to (FITSHDR, tuple of int)
+        Cards and shape by path, sorted by name, as the stages read them.
+    dispersion_axis : str
+        As of the config.
 
     Yields
     ------
     row : (str, str, str)
+        Of COLUMNS.
     """
-    for keys, kind in ((MUST_AGREE, "fault"), (SHOULD_AGREE, "warning")):
-        for key in keys:
-            first = None
-            for path, values in exposures:
-                value = values.get(key)
-                value = value.upper() if isinstance(value, str) else value
-                if value is None:
-                    continue
-                first = value if first is None else first
-                if value != first:
-                    yield path, kind, f"{key} {value} against {first} in the stack {stack}"
+    seen = {}
+    for path, (header, shape) in exposures.items():
+        if error := find_error(header):
+            yield path, "error", error
+            continue
+        errors, warnings = find_disagreements(header, shape, seen)
+        for kind, found in (("error", errors), ("warning", warnings)):
+            yield from ((path, kind, f"{what} in the stack {stack}") for what in found)
+    try:
+        if seen:
+            find_dispersion_axis(seen, dispersion_axis)
+    except ValueError as error:
+        yield next(iter(exposures)), "error", f"{error}; set dispersion_axis to 1 or 2"
 
 
-def check(rows):
+def list_missing(flagged, prefix):
+    """Yield a row for each file missing in a folder that exists: Snakemake does not notice it."""
+    for path in sorted(prefix + flagged.loc[flagged["stack"] != SKIPPED, "flagged"].unique()):
+        folder = os.path.dirname(path)
+        if os.path.isdir(folder) and not os.path.exists(path):
+            yield path, "warning", f"missing; delete the folder {folder} and run again"
+
+
+def check_members(members, config, prefix=""):
     """
-    Check all members.
+    Check all exposures, and the folders of flagged ones.
 
     Parameters
     ----------
-    rows : iterable
-        The members table, of the columns in `tables.COLUMNS`.
+    members : DataFrame
+    config : dict
+        The keys dispersion_axis and save_flagged_bkg.
+    prefix : str
+        The folder below which the results lie, "" or one that ends with a slash.
 
     Returns
     -------
-    found : list of (str, str, str)
+    found : DataFrame
         Of COLUMNS.
     """
-    stacks, skipped = {}, []
-    for association, product, exposure, exptype, path, stack in rows:
-        if exptype in COMBINED:
-            stacks.setdefault(stack, {})[exposure] = path
-        if exptype == "science" and stack == SKIPPED:
-            skipped.append((f"{association}.json", "warning", f"product {product} is skipped"))
-    values, found = {}, []
-    for path in sorted({path for exposures in stacks.values() for path in exposures.values()}):
-        values[path], faults = of_exposure(path)
-        found += faults
-    for stack, exposures in stacks.items():
-        if stack != SKIPPED:
-            paths = [path for _, path in sorted(exposures.items()) if values[path]]
-            found += of_stack(stack, [(path, values[path]) for path in paths])
-    return found + skipped
+    combined = members[members["exptype"].isin(COMBINED)].sort_values("exposure")
+    rows, exposures = [], {}
+    for path in combined["path"].unique():
+        try:
+            exposures[path] = read_exposure(path)
+        except InputError as error:
+            rows.append((path, "error", str(error).removeprefix(f"{path}: ")))
+    # Those of skipped products need only be readable.
+    for stack, paths in combined[combined["stack"] != SKIPPED].groupby("stack")["path"]:
+        own = {path: exposures[path] for path in paths if path in exposures}
+        rows += check_stack(stack, own, str(config["dispersion_axis"]))
+    rows += list_missing(list_flagged(members, config["save_flagged_bkg"]), prefix)
+    science = members[members["exptype"] == "science"]
+    for row in science[science["stack"] == SKIPPED].itertuples():
+        rows.append((f"{row.association}.json", "warning", f"product {row.product} is skipped"))
+    return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates()
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("planned", help="the members as the run was planned, JSON")
-    options.add_argument("output", help="check.csv")
+    options.add_argument("members", help="members.csv")
+    options.add_argument("--config", required=True, help="the config, JSON")
     return options
 
 
 def main(arguments):
     """Write ``check.csv``; fail where a run would."""
-    found = check(read_planned(arguments.planned))
-    write_table(arguments.output, [COLUMNS, *found])
-    faults = [f"{path}: {what}" for path, kind, what in found if kind == "fault"]
-    for path, kind, what in found[:20]:
-        if kind == "warning":
-            print(f"warning: {path}: {what}")
-    print(f"{len(faults)} faults, {len(found) - len(faults)} warnings; see {arguments.output}")
-    if faults:
-        more = [f"... and {len(faults) - 20} more in {arguments.output}"] * (len(faults) > 20)
-        raise Fault("\n".join([*faults[:20], *more]))
+    members, config = read_members_table(arguments.members), json.loads(arguments.config)
+    prefix = find_prefix(arguments.members, "members")
+    found = check_members(members, config, prefix)
+    output = prefix + path_of("check")
+    with atomic_write(output) as part:
+        found.to_csv(part, index=False)
+    lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)
+    errors, warnings = lines.get("error", []), lines.get("warning", [])
+    for line in warnings[:MOST]:
+        print(f"warning: {line}")
+    print(f"{len(errors)} errors, {len(warnings)} warnings; see {output}")
+    if errors:
+        more = [f"... and {len(errors) - MOST} more in {output}"] if len(errors) > MOST else []
+        raise InputError("\n".join([*errors[:MOST], *more]))

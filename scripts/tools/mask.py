@@ -1,20 +1,19 @@
 """Write a MASK reference file of each detector from the flags of its stacks, and what changed."""
 
-import csv
 import os
-from collections import Counter, defaultdict, namedtuple
+from collections import defaultdict, namedtuple
 
 import numpy as np
+import pandas as pd
 
-from badpix_selfcal.files import atomic_write
-from badpix_selfcal.headers import read_hdus
-from badpix_selfcal.images import read_dq, read_image
-from badpix_selfcal.models import datamodels
-from badpix_selfcal.paths import SKIPPED, path_of
-from badpix_selfcal.program import Fault, log, parser
-from badpix_selfcal.tables import COMBINED, write_table
+from badpix_selfcal.associations import COMBINED, read_members_table
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import log, parser
+from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.fits_io import read_dq, read_image, read_primary
+from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
 
-DO_NOT_USE, OTHER_BAD_PIXEL = 1, 1 << 30
 # How a detector is read out: FASTAXIS, SLOWAXIS of its images.
 READOUT = {"MIRIFUSHORT": (1, 2), "MIRIFULONG": (1, 2), "NRS1": (2, 1), "NRS2": (-2, -1)}
 COLUMNS = ("date", "stacks", "exposures", "flagged", "in DQ", "stable", "new", "recovered")
@@ -23,7 +22,7 @@ COLUMNS = ("date", "stacks", "exposures", "flagged", "in DQ", "stable", "new", "
 Stack = namedtuple("Stack", "name header flagged judged exposures")
 
 
-def often_flagged(flagged, share):
+def find_often_flagged(flagged, min_fraction):
     """
     Find the pixels that enough stacks flag.
 
@@ -31,17 +30,17 @@ def often_flagged(flagged, share):
     ----------
     flagged : sequence of ndarray of bool, [ny, nx]
         A plane for each stack.
-    share : float
+    min_fraction : float
         Of the stacks, above 0.
 
     Returns
     -------
     often : ndarray of bool, [ny, nx]
     """
-    return np.sum(flagged, axis=0, dtype=np.int32) >= share * len(flagged)
+    return np.sum(flagged, axis=0, dtype=np.int32) >= min_fraction * len(flagged)
 
 
-def changes(flagged, judged, known):
+def count_changes(flagged, judged, known):
     """
     Compare flags with what the DQ of the exposures says.
 
@@ -59,51 +58,61 @@ def changes(flagged, judged, known):
     return tuple(int(np.count_nonzero(kind)) for kind in kinds)
 
 
-def read_stacks(folder):
-    """Read the stacks of a working directory: its members table and their flags, by detector."""
-    path = os.path.join(folder, path_of("members"))
-    if not os.path.exists(path):
-        raise Fault(f"{path}: no such file; name folders in which the workflow has run")
-    exposures = defaultdict(set)
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            if row["exptype"] in COMBINED and row["stack"] != SKIPPED:
-                exposures[row["stack"]].add(os.path.join(folder, row["path"]))
-    stacks = defaultdict(list)
-    for name, paths in sorted(exposures.items()):
-        files = [os.path.join(folder, path_of(s, stack=name)) for s in ("minimum", "median")]
-        flags, header = read_image(os.path.join(folder, path_of("threshold", stack=name)))
-        judged = ~np.isnan(read_image(files[0])[0]) & ~np.isnan(read_image(files[1])[0])
-        stacks[header["DETECTOR"]].append(Stack(name, header, flags > 0, judged, sorted(paths)))
-    return stacks
-
-
-def history(stacks, share):
+def read_stacks(path, folder):
     """
-    List by date what the stacks of a detector flag, and what the DQ of their exposures says.
+    Read the stacks of a run.
+
+    Parameters
+    ----------
+    path : str
+        Its members.csv, beside which its other results lie.
+    folder : str
+        Its working directory, to which the paths of exposures are relative.
 
     Returns
     -------
-    rows : list of tuple
+    stacks : dict of str to list of Stack
+        By detector.
+    """
+    if not os.path.exists(path):
+        raise InputError(f"{path}: no such file; name folders in which the workflow has run")
+    members, prefix = read_members_table(path), find_prefix(path, "members")
+    members = members[members["exptype"].isin(COMBINED) & (members["stack"] != SKIPPED)]
+    stacks = defaultdict(list)
+    for name, paths in members.groupby("stack")["path"]:
+        minimum, median = (
+            read_image(prefix + path_of(stage, stack=name))[0] for stage in ("minimum", "median")
+        )
+        flags, header = read_image(prefix + path_of("threshold", stack=name))
+        judged = ~np.isnan(minimum) & ~np.isnan(median)
+        exposures = {os.path.join(folder, path) for path in paths}
+        stacks[header["DETECTOR"]].append(Stack(name, header, flags > 0, judged, exposures))
+    return stacks
+
+
+def count_by_date(stacks, min_fraction):
+    """
+    Count by date what the stacks of a detector flag, and what the DQ of their exposures says.
+
+    Returns
+    -------
+    table : DataFrame
         Of COLUMNS; a stack counts on each date on which one of its exposures was taken.
     """
-    known, dates, n_exposures = {}, defaultdict(list), Counter()
-    for path in sorted({path for stack in stacks for path in stack.exposures}):
-        hdus = read_hdus(path)
-        date = hdus[0].values.get("DATE-OBS", "unknown")
-        n_exposures[date] += 1
-        bad = read_dq(path, hdus) & DO_NOT_USE > 0
-        known[date] = bad & known.get(date, True)
-        for stack in stacks:
-            if path in stack.exposures and stack not in dates[date]:
-                dates[date].append(stack)
+    paths = defaultdict(set)
+    for path in set.union(*(stack.exposures for stack in stacks)):
+        paths[read_primary(path).get("DATE-OBS", "unknown")].add(path)
     rows = []
-    for date, of_date in sorted(dates.items()):
-        flagged = often_flagged([stack.flagged for stack in of_date], share)
+    for date, exposures in sorted(paths.items()):
+        known = True
+        for path in exposures:
+            known = known & (read_dq(path) & DO_NOT_USE > 0)
+        of_date = [stack for stack in stacks if stack.exposures & exposures]
+        flagged = find_often_flagged([stack.flagged for stack in of_date], min_fraction)
         judged = np.any([stack.judged for stack in of_date], axis=0)
-        counts = changes(flagged, judged, known[date])
-        rows.append((date, len(of_date), n_exposures[date], *counts))
-    return rows
+        counts = count_changes(flagged, judged, known)
+        rows.append((date, len(of_date), len(exposures), *counts))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def write_mask(path, flagged, header, dates, merged=None):
@@ -122,23 +131,17 @@ def write_mask(path, flagged, header, dates, merged=None):
     merged : str, optional
         A MASK reference file whose flags are kept.
     """
-    models = datamodels()
-    from stdatamodels.jwst.datamodels.dqflags import pixel  # slow to import
+    from stdatamodels.jwst import datamodels  # 0.9 s
 
     dq = np.where(flagged, np.uint32(DO_NOT_USE | OTHER_BAD_PIXEL), np.uint32(0))
     if merged:
-        with models.MaskModel(merged) as known:
+        with datamodels.MaskModel(merged) as known:
             if known.dq.shape != dq.shape or known.meta.instrument.detector != header["DETECTOR"]:
-                raise Fault(f"{merged}: not a MASK of {header['DETECTOR']}; give one that is")
+                raise InputError(f"{merged}: not a MASK of {header['DETECTOR']}; give one that is")
             dq |= known.dq
-    used = [
-        (name, value)
-        for name, value in pixel.items()
-        if value and value & (value - 1) == 0 and np.any(dq & np.uint32(value))
-    ]
-    used = used or [("DO_NOT_USE", DO_NOT_USE)]
-    model = models.MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
-    definitions = [(bit, 1 << bit, name, "") for bit, (name, _) in enumerate(used)]
+    used = [name for bit, name in enumerate(NAMES) if np.any(dq & np.uint32(1 << bit))]
+    model = datamodels.MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
+    definitions = [(bit, 1 << bit, name, "") for bit, name in enumerate(used or NAMES[:1])]
     model.dq_def = np.array(definitions, dtype=model.get_dtype("dq_def"))
     ny, nx = dq.shape
     fast, slow = READOUT[header["DETECTOR"]]
@@ -161,10 +164,11 @@ def write_mask(path, flagged, header, dates, merged=None):
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
+    options.add_argument("members", help="members.csv")
     options.add_argument("output", help="folder for {detector}.fits and {detector}.csv")
-    options.add_argument("folders", nargs="+", help="working directories of runs")
+    options.add_argument("--runs", nargs="*", default=[], help="working directories of other runs")
     options.add_argument(
-        "--share", type=float, default=0.5, help="share of the stacks that flag a pixel, at least"
+        "--min-fraction", type=float, default=0.5, help="of the stacks that flag a pixel"
     )
     options.add_argument("--merge", nargs="*", default=[], help="MASK files whose flags are kept")
     return options
@@ -172,21 +176,24 @@ def options():
 
 def main(arguments):
     """Write ``{detector}.fits`` and ``{detector}.csv`` for each detector."""
-    if not 0 < arguments.share <= 1:
-        raise Fault(f"share {arguments.share}: not above 0 and at most 1; correct it")
+    if not 0 < arguments.min_fraction <= 1:
+        raise InputError(f"--min-fraction {arguments.min_fraction}: not above 0 and at most 1")
     stacks = defaultdict(list)
-    for folder in arguments.folders:
-        for detector, found in read_stacks(folder).items():
+    runs = {run: os.path.join(run, path_of("members")) for run in arguments.runs}
+    for folder, members in {".": arguments.members, **runs}.items():
+        for detector, found in read_stacks(members, folder).items():
             stacks[detector] += found
-    merge = {read_hdus(path)[0].values.get("DETECTOR"): path for path in arguments.merge}
+    merge = {read_primary(path).get("DETECTOR"): path for path in arguments.merge}
     for detector, found in stacks.items():
         shapes = {stack.flagged.shape for stack in found}
         if detector not in READOUT or len(shapes) > 1:
-            raise Fault(f"{found[0].name}: {detector} of shapes {shapes}; give stacks of one kind")
-        rows = history(found, arguments.share)
-        flagged = often_flagged([stack.flagged for stack in found], arguments.share)
+            raise InputError(
+                f"{found[0].name}: {detector} of shapes {shapes}; give stacks of one kind"
+            )
+        table = count_by_date(found, arguments.min_fraction)
+        flagged = find_often_flagged([stack.flagged for stack in found], arguments.min_fraction)
         path = os.path.join(arguments.output, f"{detector.lower()}.fits")
-        dates = [row[0] for row in rows]
-        write_mask(path, flagged, found[0].header, dates, merge.get(detector))
-        write_table(path.removesuffix("fits") + "csv", [COLUMNS, *rows])
+        write_mask(path, flagged, found[0].header, list(table["date"]), merge.get(detector))
+        with atomic_write(path.removesuffix("fits") + "csv") as part:
+            table.to_csv(part, index=False)
         log(f"{path}: {np.count_nonzero(flagged)} pixels of {len(found)} stacks")

@@ -5,194 +5,154 @@ import math
 import os
 import shutil
 from collections import Counter
+from glob import glob
 
-from badpix_selfcal import parameters
-from badpix_selfcal.headers import find, read_hdus, read_primary
-from badpix_selfcal.paths import SKIPPED, path_of
-from badpix_selfcal.program import Fault, parser
-from badpix_selfcal.tables import COMBINED, FLAGGED, SAVED, read_planned
-
-# Bytes a pixel in the files of a stack: float32 and SOURCE in int16; uint8; float32 twice; uint8.
-BYTES = {"minimum": 6, "unusable": 1, "median": 4, "noise": 4, "threshold": 1}
-
-
-def stages_of(config):
-    """List the stages of a stack that leave a file, in their order."""
-    shrink = parameters.effective(config)["edge_mode"] == "shrink"
-    left_out = {"unusable": not shrink, "noise": config["threshold"] != "sigma"}
-    return [stage for stage in BYTES if not left_out.get(stage)]
+from badpix_selfcal.associations import COMBINED, list_flagged, read_members_table
+from badpix_selfcal.cli import parser
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.fits_io import open_fits, read_primary, science_of, shape_of
+from badpix_selfcal.parameters import stage_parameters, used_parameters
+from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
+from badpix_selfcal.stages import list_stages
 
 
-def first_stale_stage(stack, config):
+def list_stale(stack, config):
     """
-    Return the first stage whose file is missing or has other parameters, None if all are current.
+    List the stages of a stack from the first whose file is missing or has other parameters.
 
     Parameters
     ----------
     stack : str
-        Its name.
     config : dict
-        The parameters of the run.
-    """
-    used = parameters.effective(config)
-    for stage in stages_of(config):
-        path = path_of(stage, stack=stack)
-        if not os.path.exists(path):
-            return stage
-        cards = read_primary(path).values
-        for p in parameters.of_stage(stage):
-            # An axis that was found by itself is not known from the config.
-            if used.get(p.name) != "auto" and cards.get(p.card) != used.get(p.name):
-                return stage
-    return None
-
-
-def pending(rows, config):
-    """
-    List the files that a run would make, by what exists and by the parameters in its headers.
-
-    Parameters
-    ----------
-    rows : list
-        The members table, of the columns in `tables.COLUMNS`.
-    config : dict
-        The parameters of the run.
 
     Returns
     -------
-    files : dict of str to str
+    stages : list of str
+        Empty if all are current.
+    """
+    used = used_parameters(config)
+    stages = [stage.name for stage in list_stages(config)]
+    for i, stage in enumerate(stages):
+        path, parameters = path_of(stage, stack=stack), stage_parameters(stage)
+        stale = not os.path.exists(path)
+        if parameters and not stale:
+            cards = read_primary(path)
+            # An axis that was found is not known from the config.
+            stale = any(used.get(p.name) not in ("auto", cards.get(p.card)) for p in parameters)
+        if stale:
+            return stages[i:] if i else ["pedestal", *stages]
+    return []
+
+
+def list_pending(members, config):
+    """
+    List what a run would make, by the files that exist and the parameters in their headers.
+
+    Parameters
+    ----------
+    members : DataFrame
+    config : dict
+
+    Returns
+    -------
+    pending : dict of str to str
         The rule of each file.
     """
-    files, stale = {}, set()
-    for stack in sorted({row[5] for row in rows} - {SKIPPED}):
-        first = first_stale_stage(stack, config)
-        if first:
-            stale.add(stack)
-            if first == "minimum":
-                files[path_of("pedestal", stack=stack)] = "pedestal"
-            stages = stages_of(config)
-            for stage in stages[stages.index(first) :]:
-                files[path_of(stage, stack=stack)] = stage
-    for association, _, exposure, exptype, _, stack in rows:
-        if exptype in SAVED[config["save_flagged_bkg"]]:
-            path = path_of("write_back", stack=stack, exposure=exposure)
-            result = path_of("associate", association=association)
-            if stack in stale or not os.path.exists(path):
-                files[path] = "skip" if stack == SKIPPED else "write_back"
-                files[result] = "associate"
-            elif not os.path.exists(result):
-                files[result] = "associate"
-    changed = bool(files)
+    flagged, pending = list_flagged(members, config["save_flagged_bkg"]), {}
+    for stack, files in flagged.groupby("stack")["flagged"]:
+        existing = set(glob(path_of("flagged", stack=stack, exposure="*")))
+        if stack == SKIPPED:
+            pending |= dict.fromkeys(set(files) - existing, "mark_skipped")
+            continue
+        stages = list_stale(stack, config)
+        pending |= {path_of(stage, stack=stack): stage for stage in stages}
+        if stages or set(files) != existing:
+            pending |= dict.fromkeys(files, "write_back")
+    for association, files in flagged.groupby("association")["flagged"]:
+        path = path_of("associate", association=association)
+        if not os.path.exists(path) or not pending.keys().isdisjoint(files):
+            pending[path] = "associate"
     for table in ("members", "checksums", "summary", "provenance"):
-        follows = changed and table in ("summary", "provenance")
+        follows = pending and table in ("summary", "provenance")
         if follows or not os.path.exists(path_of(table)):
-            files[path_of(table)] = table
-    return files
+            pending[path_of(table)] = table
+    return pending
 
 
-def backgrounds(rows):
-    """Return the flagged exposures that are backgrounds and no product's science, as a set."""
-    paths = {role: set() for role in FLAGGED}
-    for _, _, exposure, exptype, _, stack in rows:
-        if exptype in FLAGGED:
-            paths[exptype].add(path_of("write_back", stack=stack, exposure=exposure))
-    return paths["background"] - paths["science"]
-
-
-def sizes(rows):
+def measure_results(members, config):
     """
     Estimate the sizes of results from those of the exposures.
 
     Parameters
     ----------
-    rows : list
-        The members table, of the columns in `tables.COLUMNS`.
+    members : DataFrame
+    config : dict
 
     Returns
     -------
     sizes : dict of str to int
-        Bytes by path; a stack's pedestal.fits, which is temporary, is among them. What comes from
-        exposures that are yet to be made, the demo's, is left out.
+        Bytes by path; pedestal.fits, which is temporary, is among them. What follows from exposures
+        that do not exist yet, the demo's, is left out.
     """
-    stacks, found = {}, {}
-    for _, _, exposure, exptype, path, stack in rows:
-        if exptype in COMBINED and os.path.exists(path):
-            stacks.setdefault(stack, set()).add(path)
-            if exptype in FLAGGED:
-                flagged = path_of("write_back", stack=stack, exposure=exposure)
-                found[flagged] = os.path.getsize(path)
-    for stack in stacks.keys() - {SKIPPED}:
-        science = find(read_hdus(min(stacks[stack])), "SCI")
-        n_pixels = math.prod(science.shape) if science else 0
-        for stage, n_bytes in {"pedestal": 4 * len(stacks[stack]), **BYTES}.items():
-            found[path_of(stage, stack=stack)] = n_bytes * n_pixels
-    return found
+    there = members[members["exptype"].isin(COMBINED) & members["path"].map(os.path.exists)]
+    flagged = list_flagged(there, config["save_flagged_bkg"])
+    sizes = dict(zip(flagged["flagged"], flagged["path"].map(os.path.getsize), strict=True))
+    for stack, paths in there[there["stack"] != SKIPPED].groupby("stack")["path"]:
+        with open_fits(paths.iloc[0]) as fits:
+            n_pixels = math.prod(shape_of(science_of(paths.iloc[0], fits)[0]))
+        for stage in list_stages(config, kept=False):
+            n_planes = paths.nunique() if stage.name == "pedestal" else 1
+            sizes[path_of(stage.name, stack=stack)] = n_planes * n_pixels * stage.bytes_per_pixel
+    return sizes
 
 
-def held(temporary, cores, limit):
-    """
-    Return the sizes of the temporary files that a run may hold at a time, at worst.
-
-    Parameters
-    ----------
-    temporary : list of int
-        Bytes of each, rising.
-    cores : int
-        Of the run: a stack is finished before the next begins.
-    limit : float
-        Of the run's resource disk_mb, in bytes, 0 for none; a larger file comes alone.
-    """
-    largest = temporary[-cores:][::-1]
-    kept = largest[:1]
-    for size in largest[1:]:
-        if limit and sum(kept) + size > limit:
-            break
-        kept.append(size)
-    return kept
+def measure_backgrounds(members):
+    """Return the sizes of the exposures that are background and never science, by path."""
+    paths = {role: set(rows["path"]) for role, rows in members.groupby("exptype")}
+    backgrounds = paths.get("background", set()) - paths.get("science", set())
+    return {path: os.path.getsize(path) for path in backgrounds if os.path.exists(path)}
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("planned", help="the members as the run was planned, JSON")
-    options.add_argument("--config", required=True, help="the config of the run, as JSON")
-    options.add_argument("--prefix", default="", help="folder below which the results lie")
-    options.add_argument("--disk-mb", type=float, default=0, help="of the run; 0: no limit")
+    options.add_argument("members", help="members.csv")
+    options.add_argument("--config", required=True, help="the config, JSON")
     options.add_argument("--cores", type=int, default=1, help="of the run")
     return options
 
 
 def main(arguments):
-    """Print jobs, products, files and bytes against the free space."""
-    rows, config = read_planned(arguments.planned), json.loads(arguments.config)
-    bytes_of = sizes(rows)  # of the exposures, which lie where they lie
-    os.chdir(arguments.prefix if os.path.isdir(arguments.prefix) else ".")
-    files = pending(rows, config)
-    jobs = Counter(files.values())
-    made = [path for path, rule in files.items() if rule != "pedestal"]
-    # What is there already is replaced, by something of the same size.
-    grows = sum(bytes_of.get(path, 0) for path in made if not os.path.exists(path))
-    temporary = sorted(bytes_of.get(p, 0) for p, rule in files.items() if rule == "pedestal")
-    at_a_time = held(temporary, arguments.cores, arguments.disk_mb * 1e6)
-    needed = grows + sum(at_a_time)
-    spared = backgrounds(rows)
-    n_spared = len(spared)
-    spared = sum(bytes_of.get(path, 0) for path in spared) / 1e6
-    free = shutil.disk_usage(".").free
-    n_products = len({tuple(row[:2]) for row in rows})
-    print(f"products:  {n_products}, in {len({row[0] for row in rows})} associations")
-    kinds = ", ".join(f"{n} {rule}" for rule, n in jobs.items())
-    print(f"jobs:      {sum(jobs.values())}" + (f" ({kinds})" if kinds else ""))
+    """Print products, jobs, files and bytes against the free space; fail if there is no room."""
+    members, config = read_members_table(arguments.members), json.loads(arguments.config)
+    sizes, backgrounds = measure_results(members, config), measure_backgrounds(members)
+    folder = os.path.abspath(os.path.dirname(arguments.members))
+    free = shutil.disk_usage(folder).free
+    os.chdir(find_prefix(arguments.members, "members") or ".")
+    pending = list_pending(members, config)
+    # One job writes the flagged exposures of a stack.
+    jobs = {(r, os.path.dirname(p) if r == "write_back" else p): r for p, r in pending.items()}
+    kinds = ", ".join(f"{n} {rule}" for rule, n in Counter(jobs.values()).items())
+    made = [path for path, rule in pending.items() if rule != "pedestal"]
+    # What exists is replaced by something of the same size.
+    kept = sum(sizes.get(path, 0) for path in made if not os.path.exists(path))
+    temporary = sorted(sizes.get(p, 0) for p, rule in pending.items() if rule == "pedestal")
+    temporary = temporary[-arguments.cores :]
+    n_products = len(members[["association", "product"]].drop_duplicates())
+    print(f"products:  {n_products}, in {members['association'].nunique()} associations")
+    print(f"jobs:      {len(jobs)}" + (f" ({kinds})" if kinds else ""))
     print(f"files:     {len(made)} to make")
-    print(f"space:     {needed / 1e6:.0f} MB more, {sum(at_a_time) / 1e6:.0f} MB of it for the")
-    print(f"           temporary files of {len(at_a_time)} stacks at a time (cores, disk_mb);")
+    print(f"space:     {kept / 1e6:.0f} MB more for results; at most {sum(temporary) / 1e6:.0f} MB")
+    print(f"           for temporary files, of {len(temporary)} stacks at a time;")
     print(f"           {free / 1e6:.0f} MB are free")
-    if n_spared:
-        flagged = f"{n_spared} flagged backgrounds of {spared:.0f} MB"
-        if config["save_flagged_bkg"]:
-            print(f"           {flagged} among the results; save_flagged_bkg=false spares them")
-        else:
-            print(f"           save_flagged_bkg=true would write {flagged}, too")
+    if backgrounds:
+        text = f"{len(backgrounds)} flagged backgrounds of {sum(backgrounds.values()) / 1e6:.0f} MB"
+        saved = f"{text} among the results; save_flagged_bkg=false spares them"
+        unsaved = f"save_flagged_bkg=true would write {text}, too"
+        print(f"           {saved if config['save_flagged_bkg'] else unsaved}")
     print("Exposures and programs that changed are not compared here; --dry-run lists all jobs.")
-    if needed > free:
-        raise Fault(f"{os.getcwd()}: too little space; make room or choose another --directory")
+    if (needed := kept + max(temporary, default=0)) > free:
+        raise InputError(
+            f"{folder}: too little space, {needed / 1e6:.0f} MB are needed; make room or choose "
+            "another --directory"
+        )

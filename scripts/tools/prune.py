@@ -6,172 +6,154 @@ import os
 import re
 from glob import glob
 
-from badpix_selfcal.locks import alone
-from badpix_selfcal.paths import SKIPPED, path_of
-from badpix_selfcal.program import parser
-from badpix_selfcal.tables import FLAGGED, read_planned
+from badpix_selfcal.associations import list_flagged, read_members_table
+from badpix_selfcal.cli import parser
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.figure_table import FIGURES
+from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
+from badpix_selfcal.stages import STAGES
 
-# Every result is in one of these; each is kept or goes as a whole.
-OF_STACK = ("stack", "figures", "blink", "thumbnail", "tune")
+# Every result is in one of these, and stays or goes as a whole.
+OF_STACK = ("stack", "write_back", "figures", "blink_page", "thumbnail", "tune")
 OF_ASSOCIATION = ("associate", "view")
-RESULTS = [
-    *(path_of(name, stack="*") for name in OF_STACK),
-    *(path_of(name, association="*") for name in OF_ASSOCIATION),
-    path_of("write_back", stack="*", exposure="*"),
-]
-# What the workflow calls its files in the folder of a stack; what has another name is the user's.
-STACK = re.compile(rf"[^/]+-[0-9a-f]{{12}}|{SKIPPED}")
-FILE = re.compile(
-    r"(pedestal|minimum|unusable|median|noise|flags|added)\.fits"
-    r"|(flags|stages|histogram|tails|cuts|places|sources|runs|known|cost|recall_\w+)\.(png|svg)"
-    r"|fractions\.(png|svg)"  # of version 0.1
-    r"|(numbers|score|recall|settings)\.csv|suggestion\.txt|flags\.reg|\.snakemake_timestamp"
-)
-PART = re.compile(r".*\.part")  # of a program that was killed
+STACK = re.compile(r".+-[0-9a-f]{12}(\.html|\.png)?")
+TIMESTAMP = ".snakemake_timestamp"
+# Files in the folders of stacks, of figures and of tuning; others are the user's.
+FILES = {
+    *(os.path.basename(path_of(stage.name)) for stage in STAGES),
+    *(f"{figure.name}.{form}" for figure in FIGURES for form in ("png", "svg")),
+    *("numbers.csv", "flags.reg", "added.fits", "score.csv", "recall.csv", "settings.csv"),
+    *("suggestion.txt", "cost.png", "recall_high.png", "recall_low.png", TIMESTAMP),
+}
+FLAGGED = os.path.basename(path_of("flagged", exposure=""))
+MEMBER_LINK = re.compile(rf".+_([0-9a-f]{{12}}|{SKIPPED})\.\w+")  # beside flagged associations
+PART = re.compile(r"\.[\w-]+\.part")  # left by a program that was killed
 
 
-def wanted(rows, roles=FLAGGED):
+def list_wanted(members):
+    """Return the paths of the results that associations ask for."""
+    wanted = set(list_flagged(members)["flagged"])
+    for stack in members["stack"].unique():
+        wanted |= {path_of(name, stack=stack) for name in OF_STACK}
+    for association in members["association"].unique():
+        wanted |= {path_of(name, association=association) for name in OF_ASSOCIATION}
+    return wanted
+
+
+def list_left_over(wanted):
     """
-    Name the results that associations ask for.
+    List the results that are not wanted, and what killed programs have left.
 
     Parameters
     ----------
-    rows : iterable of tuple
-        The members table, of the columns in `tables.COLUMNS`.
-    roles : sequence of str
-        The exptypes whose flagged exposures are written.
+    wanted : set of str
 
     Returns
     -------
-    paths : set of str
-        As RESULTS finds them.
+    files : dict of str to list of str
+        The workflow's files of each result, of which a folder may hold others.
     """
-    paths = set()
-    for association, _, exposure, exptype, _, stack in rows:
-        paths |= {path_of(name, stack=stack) for name in OF_STACK}
-        paths |= {path_of(name, association=association) for name in OF_ASSOCIATION}
-        if exptype in roles:
-            paths.add(path_of("write_back", stack=stack, exposure=exposure))
-    return paths
+    patterns = [path_of(name, stack="*") for name in OF_STACK]
+    patterns += [path_of(name, association="*") for name in OF_ASSOCIATION]
+    patterns.append(path_of("flagged", stack=SKIPPED, exposure="*"))
+    found = {path for pattern in patterns for path in glob(pattern)} - wanted
+    folder = os.path.dirname(path_of("associate"))
+    found |= set(filter(os.path.islink, glob(f"{folder}/*"))) - list_member_links(wanted)
+    for folder, folders, names in os.walk("results"):
+        found |= {os.path.join(folder, n) for n in (*folders, *names) if PART.fullmatch(n)}
+    return {path: files for path in sorted(found) if (files := list_own_files(path))}
 
 
-def left_over(kept):
-    """
-    Find the results that are not to be kept, and what killed programs have left.
-
-    Parameters
-    ----------
-    kept : set of str
-        As of `wanted`.
-
-    Returns
-    -------
-    paths : list of str
-        Files, and folders of which `own_files` may go.
-    """
-    found = {path for pattern in RESULTS for path in glob(pattern)} - kept
-    found |= {
-        os.path.join(folder, name)
-        for pattern in RESULTS
-        for folder in {os.path.dirname(pattern), *glob(os.path.dirname(pattern))}
-        if os.path.isdir(folder)
-        for name in os.listdir(folder)
-        if PART.fullmatch(name)
+def list_member_links(wanted):
+    """Return the paths beside the wanted flagged associations that their members name."""
+    return {
+        os.path.join(os.path.dirname(path), member["expname"])
+        for path in wanted
+        if path.endswith(".json")
+        for product in read_flagged_products(path)
+        for member in product["members"]
     }
-    return sorted(path for path in found if is_own(path))
 
 
-def is_own(path):
-    """Tell whether a path is the workflow's: by its name, and really where it seems to be."""
-    folder, name = os.path.split(path)
-    # `results` itself may be a link to another disk; below it, a link leads to what is not ours.
-    inside = os.path.relpath(folder, "results")
-    real = os.path.normpath(os.path.join(os.path.realpath("results"), inside))
-    if os.path.islink(path) or os.path.realpath(folder) != real:
-        return False
-    if PART.fullmatch(name):
-        return os.path.isfile(path)
-    if os.path.isdir(path):
-        view = os.path.dirname(path_of("view")) == folder
-        return bool(own_files(path)) and (view or STACK.fullmatch(name) is not None)
-    if folder == os.path.dirname(path_of("associate")):
-        return is_flagged_association(path)
-    # A page is named after its stack, a flagged exposure lies in a folder that is.
-    page = folder == os.path.dirname(path_of("blink"))
-    stack = os.path.splitext(name)[0] if page else os.path.basename(folder)
-    return STACK.fullmatch(stack) is not None and os.path.isfile(path)
-
-
-def is_flagged_association(path):
-    """Tell whether a file is an association of ours: one whose products name their stacks."""
+def read_flagged_products(path):
+    """Return the products of a flagged association, which name their stacks; [] if it is none."""
     try:
         with open(path, encoding="utf-8") as file:
-            stacks = [product["stack"] for product in json.load(file)["products"]]
-        return bool(stacks) and all(STACK.fullmatch(stack) for stack in stacks)
+            products = json.load(file)["products"]
+        stacks = {product["stack"] for product in products}
+        return products if all(s == SKIPPED or STACK.fullmatch(s) for s in stacks) else []
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return []
 
 
-def own_files(folder):
-    """List the files of the workflow's in a folder of a stack, or the links of a view."""
-    view = path_of("view", association="")
-    return [
-        path
-        for place, _, names in os.walk(folder)  # which follows no link
-        for path in (os.path.join(place, name) for name in names)
-        if PART.fullmatch(os.path.basename(path))
-        or (
-            os.path.islink(path)
-            if folder.startswith(view) and not path.endswith(".snakemake_timestamp")
-            else FILE.fullmatch(os.path.basename(path)) and not os.path.islink(path)
-        )
-    ]
+def list_own_files(path):
+    """List the workflow's files of a result: by their names, and reached through no link."""
+    folder, name = os.path.split(path)
+    # `results` itself may be a link to another disk.
+    real = os.path.join(os.path.realpath("results"), os.path.relpath(folder, "results"))
+    if os.path.realpath(folder) != os.path.normpath(real):
+        return []
+    if os.path.islink(path):
+        return [path] if MEMBER_LINK.fullmatch(name) or PART.fullmatch(name) else []
+    if os.path.isfile(path):
+        own = is_own_name(name) or STACK.fullmatch(name) or read_flagged_products(path)
+        return [path] if own else []
+    files = [os.path.join(place, file) for place, _, files in os.walk(path) for file in files]
+    if PART.fullmatch(name):
+        return files
+    if folder == os.path.dirname(path_of("view")):
+        return [file for file in files if os.path.islink(file) or file.endswith(TIMESTAMP)]
+    if not STACK.fullmatch(name):
+        return []
+    return [f for f in files if is_own_name(os.path.basename(f)) and not os.path.islink(f)]
 
 
-def size(path):
-    """Return the bytes of a file, or of the workflow's files in a folder; links are nothing."""
-    files = own_files(path) if os.path.isdir(path) else [path]
-    return sum(os.path.getsize(file) for file in files if not os.path.islink(file))
+def is_own_name(name):
+    """Tell whether a file in the folder of a stack is the workflow's, by its name."""
+    return name in FILES or name.endswith(FLAGGED) or PART.fullmatch(name) is not None
 
 
-def delete(path):
-    """Delete a file, or the workflow's files in a folder, and what is empty then."""
-    if not os.path.isdir(path):
-        os.remove(path)
-        folders = [os.path.dirname(path)]
-    else:
-        for file in own_files(path):
+def delete(path, files):
+    """Delete the workflow's files of a result, and the folders that are empty then."""
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
             os.remove(file)
-        folders = [place for place, _, _ in os.walk(path, topdown=False)]
-    for folder in folders:
+    for folder, _, _ in os.walk(path, topdown=False):
         with contextlib.suppress(OSError):  # not empty
             os.rmdir(folder)
+
+
+def refuse_during_run(own):
+    """Raise an `InputError` if a run holds a lock on other files than `own`, our input."""
+    for path in glob(".snakemake/locks/*.lock"):
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+            if {line.strip() for line in file} - {own, ""}:
+                raise InputError(
+                    f"{path}: a run is going on; wait for its end (if it was killed, call "
+                    "snakemake --unlock), then prune again"
+                )
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("planned", help="the members as the run was planned, JSON")
-    options.add_argument("--prefix", default="", help="folder below which the results lie")
-    options.add_argument(
-        "--saved", nargs="+", default=FLAGGED, help="roles whose flagged exposures are written"
-    )
+    options.add_argument("members", help="members.csv")
     options.add_argument("--delete", action="store_true", help="delete what is listed")
     return options
 
 
 def main(arguments):
     """List what is left over; delete it if told to, and only if no run is going on."""
-    kept = wanted(read_planned(arguments.planned), arguments.saved)
+    members = read_members_table(arguments.members)
     if arguments.delete:
-        alone()
-    os.chdir(arguments.prefix or ".")
-    left = left_over(kept)
-    total = sum(size(path) for path in left) / 1e6
-    for path in left:
+        refuse_during_run(arguments.members)
+    os.chdir(find_prefix(arguments.members, "members") or ".")
+    left = list_left_over(list_wanted(members))
+    total = sum(os.lstat(file).st_size for files in left.values() for file in files) / 1e6
+    for path, files in left.items():
         print(path)
         if arguments.delete:
-            delete(path)
+            delete(path, files)
             if os.path.exists(path):
                 print(f"  {path} holds files that are not the workflow's; they stay")
     done = "deleted" if arguments.delete else "to delete with the target prune_delete"

@@ -1,4 +1,4 @@
-"""Tuning: suggest a setting; draw and write what each finds and what it costs."""
+"""Tuning: suggest a setting; draw and write what each setting finds, and its false positives."""
 
 import os
 import textwrap
@@ -6,44 +6,24 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.scale import SymmetricalLogScale
 from matplotlib.ticker import NullLocator
 
-from badpix_selfcal.files import atomic_write
-from badpix_selfcal.parameters import SETTING, effective
-from badpix_selfcal.program import log, parser, warn
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import log, parser, warn
+from badpix_selfcal.parameters import SETTING, used_parameters
+from badpix_selfcal.save_figure import save_figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 CUTS = {"high": ("flagfrac_upper", "nsigma_upper"), "low": ("flagfrac_lower", "nsigma_lower")}
 FALSE_SHARE = 0.1  # of the flags: a setting with more is not suggested
-MODES = {"zero": ("-", "o"), "shrink": ("--", "s"), "sigma": (":", "^")}
+STYLES = {  # of the lines, by mode
+    "zero": {"ls": "-", "marker": "o"},
+    "shrink": {"ls": "--", "marker": "s"},
+    "sigma": {"ls": ":", "marker": "^"},
+}
 
 
-def with_cuts(table, kind):
-    """
-    Return the rows of a kind with what a reader tells settings apart by.
-
-    Returns
-    -------
-    table : DataFrame
-        With mode, the threshold sigma or the edge_mode of a fraction, and cut, such as
-        ``flagfrac_upper 0.001``.
-    """
-    rows = table[table["kind"] == kind]
-    sigma = rows["threshold"] == "sigma"
-    fraction, nsigma = CUTS[kind]
-    cuts = [
-        f"{name} {value:g}"
-        for name, value in zip(
-            np.where(sigma, nsigma, fraction),
-            np.where(sigma, rows[nsigma], rows[fraction]),
-            strict=True,
-        )
-    ]
-    return rows.assign(mode=rows["edge_mode"].where(~sigma, "sigma"), cut=cuts)
-
-
-def by_strength(scores):
+def average_scores(scores):
     """
     Average scores over the injections.
 
@@ -56,127 +36,146 @@ def by_strength(scores):
     -------
     table : DataFrame
         Per setting, kind and strength: recall and its standard error over the injections, injected
-        pixels in all, and the mean numbers of other flagged pixels and of those that seem good.
+        pixels in all, and the mean numbers of other flags and of false positives among them.
     """
     scores = scores.assign(recall=scores["found"] / scores["injected"].clip(lower=1))
     groups = scores.groupby([*SETTING, "kind", "strength"])
-    return pd.DataFrame(
-        {
-            "injected": groups["injected"].sum(),
-            "recall": groups["recall"].mean(),
-            "recall_error": groups["recall"].sem(),
-            "others": groups["others"].mean(),
-            "false": groups["false"].mean(),
-        }
+    return groups.agg(
+        injected=("injected", "sum"),
+        recall=("recall", "mean"),
+        recall_error=("recall", "sem"),
+        others=("others", "mean"),
+        false=("false", "mean"),
     ).reset_index()
 
 
-def by_setting(table):
+def combine_errors(errors):
+    """Return the standard error of the mean of values with these standard errors."""
+    return np.sqrt((errors**2).sum()) / len(errors)
+
+
+def sum_strengths(table):
     """
-    Sum a table by setting and kind: what a setting finds, and what else it flags.
+    Sum a table over strengths: what a setting finds, and its other flags.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `average_scores`.
 
     Returns
     -------
     points : DataFrame
         Per setting and kind: recall over all strengths, its standard error, the strength from
-        which half is found (NaN if none is), other flagged pixels and those that seem good.
+        which half is found (NaN if none is), other flags and false positives among them.
     """
-    rows = []
-    for key, group in table.groupby([*SETTING, "kind"]):
-        group = group.sort_values("strength")
-        half = group.loc[group["recall"] >= 0.5, "strength"]
-        error = np.sqrt((group["recall_error"] ** 2).sum()) / len(group)
-        cost = group["others"].sum(), group["false"].sum()
-        values = (group["recall"].mean(), error, half.min(), *cost)
-        rows.append((*key, *values))
-    columns = ("recall", "recall_error", "half_found_from", "others", "false")
-    return pd.DataFrame(rows, columns=[*SETTING, "kind", *columns])
+    key = [*SETTING, "kind"]
+    half = table.assign(half=table["strength"].where(table["recall"] >= 0.5))
+    return half.groupby(key).agg(
+        recall=("recall", "mean"),
+        recall_error=("recall_error", combine_errors),
+        half_found_from=("half", "min"),
+        others=("others", "sum"),
+        false=("false", "sum"),
+    ).reset_index()  # fmt: skip
 
 
 def suggest(points):
     """
-    Choose the setting that finds most at few false flags, and say why.
+    Choose the setting that finds most at few false positives, and say why.
 
     Parameters
     ----------
     points : DataFrame
-        As of `by_setting`.
+        As of `sum_strengths`.
 
     Returns
     -------
     setting : dict
-        The values of SETTING. Of the settings of whose other flags at most FALSE_SHARE seem good,
+        The values of SETTING. Of the settings with a share of at most FALSE_SHARE false positives,
         the one that finds most of the injected pixels, high and low; of those within its error
-        the one with the fewest false flags. If there is none, the one with the smallest share.
+        the one with the fewest false positives. If there is none, the one with the smallest share.
     line : str
         The setting and the reason.
     """
-    groups = points.groupby(list(SETTING))
-    table = groups[["others", "false"]].sum()
-    table["recall"] = groups["recall"].mean()
-    table["error"] = groups["recall_error"].agg(lambda e: np.sqrt((e.fillna(0) ** 2).sum()) / 2)
+    table = points.groupby(list(SETTING)).agg(
+        others=("others", "sum"),
+        false=("false", "sum"),
+        recall=("recall", "mean"),
+        error=("recall_error", combine_errors),
+    )
     table["share"] = table["false"] / table["others"].clip(lower=1)
     few = table[table["share"] <= FALSE_SHARE]
     if len(few):
         best = few.loc[few["recall"].idxmax()]
         near = few[few["recall"] >= best["recall"] - best["error"]]
-        key = near.sort_values(["false", "recall"], ascending=[True, False]).index[0]
+        row = near.sort_values(["false", "recall"], ascending=[True, False]).iloc[0]
         why = f"the most with at most {FALSE_SHARE:.0%} false"
     else:
-        key = table.sort_values(["share", "recall"], ascending=[True, False]).index[0]
+        row = table.sort_values(["share", "recall"], ascending=[True, False]).iloc[0]
         why = f"no setting has at most {FALSE_SHARE:.0%} false, this one the smallest share"
-    row = table.loc[key]
-    setting = dict(zip(SETTING, key, strict=True))
-    words = ", ".join(
+    setting = dict(zip(SETTING, row.name, strict=True))
+    text = ", ".join(
         f"{name}: {value}" if isinstance(value, str) else f"{name}: {value:g}"
-        for name, value in effective(setting).items()
+        for name, value in used_parameters(setting).items()
     )
     line = (
-        f"suggested {words}; it finds {row['recall']:.0%} of the injected pixels, and about "
+        f"suggested {text}; it finds {row['recall']:.0%} of the injected pixels, and about "
         f"{row['false']:.0f} of {row['others']:.0f} other flags are false ({row['share']:.0%}); "
         f"{why}"
     )
     return setting, line
 
 
+def select_kind(table, kind):
+    """
+    Select the rows of a kind, with columns that tell settings apart.
+
+    Returns
+    -------
+    table : DataFrame
+        With mode, the edge_mode of a fraction or "sigma", and cut, such as
+        ``flagfrac_upper 0.001``.
+    """
+    rows = table[table["kind"] == kind]
+    names = np.where(rows["threshold"] == "sigma", *CUTS[kind][::-1])
+    cuts = [f"{name} {row[name]:g}" for name, (_, row) in zip(names, rows.iterrows(), strict=True)]
+    return rows.assign(mode=rows["edge_mode"].mask(rows["threshold"] == "sigma", "sigma"), cut=cuts)
+
+
 def draw_recall(figure, table, kind):
-    """Draw recall, and other flags, against strength: a column of panels for each kernel."""
-    table = with_cuts(table, kind)
+    """Draw recall, and false positives, against strength: a column of panels for each kernel."""
+    table = select_kind(table, kind)
     kernels = sorted(table["kernel_size"].unique())
     cuts = list(table["cut"].unique())
     panels = figure.subplots(2, len(kernels), sharex=True, sharey="row", squeeze=False)
-    for (recall, others), kernel in zip(panels.T, kernels, strict=True):
+    for (recall, false), kernel in zip(panels.T, kernels, strict=True):
         recall.set_title(f"kernel_size {kernel}")
-        others.set_xlabel("strength [noise of minimum - median]")
-        others.set_xscale("log")
+        false.set(xlabel="strength [noise of minimum - median]", xscale="log")
         rows = table[table["kernel_size"] == kernel]
         for (mode, cut), line in rows.groupby(["mode", "cut"], sort=False):
-            ls, marker = MODES[mode]
             colour = COLOURS[cuts.index(cut) % len(COLOURS)]
             label = cut if mode == "sigma" else f"{cut}, {mode}"
-            style = {"ls": ls, "marker": marker, "ms": 4, "color": colour}
-            recall.errorbar(
-                line["strength"], line["recall"], line["recall_error"], capsize=2, label=label,
-                **style,
-            )  # fmt: skip
-            others.plot(line["strength"], line["false"], **style)
-        for axes in (recall, others):
-            axes.grid(alpha=0.3)
+            style = {**STYLES[mode], "ms": 4, "color": colour}
+            values = line["strength"], line["recall"], line["recall_error"]
+            recall.errorbar(*values, capsize=2, label=label, **style)
+            false.plot(line["strength"], line["false"], **style)
+        recall.grid(alpha=0.3)
+        false.grid(alpha=0.3)
+    first, below = panels[:, 0]
     strengths = sorted(table["strength"].unique())
-    panels[0, 0].set_xticks(strengths, [f"{s:g}" for s in strengths])
-    panels[0, 0].minorticks_off()
-    panels[0, 0].set_ylabel(f"injected {kind} pixels found")
-    count_axis(panels[1, 0], "y", table["false"].max())
-    panels[1, 0].set_ylabel("false flags, estimated")
-    unique = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
-    figure.legend(unique.values(), unique, loc="outside lower center", ncols=3)
+    first.set_xticks(strengths, [f"{s:g}" for s in strengths])
+    first.minorticks_off()
+    first.set_ylabel(f"injected {kind} pixels found")
+    set_count_axis(below, "y", table["false"].max())
+    below.set_ylabel("false positives, estimated")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-def count_axis(axes, which, most):
+def set_count_axis(axes, which, most):
     """Make an axis of counts logarithmic from 1 on, with 0 on it and every power of ten marked."""
-    powers = range(int(np.log10(max(1, most))) + 2)
-    ticks = [0, *(10**power for power in powers)]
-    axes.set(**{f"{which}scale": SymmetricalLogScale(None, linthresh=1, linscale=0.5)})
+    ticks = [0, *(10**power for power in range(int(np.log10(max(1, most))) + 2))]
+    getattr(axes, f"set_{which}scale")("symlog", linthresh=1, linscale=0.5)
     axes.set(**{f"{which}lim": (-0.1, 1.5 * max(1, most))})
     axis = getattr(axes, f"{which}axis")
     axis.set_ticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -184,48 +183,37 @@ def count_axis(axes, which, most):
 
 
 def draw_cost(figure, points, setting):
-    """Draw what each setting finds against its false flags; a star where one is suggested."""
-    for axes, kind in zip(figure.subplots(1, 2, sharey=True), CUTS, strict=True):
-        rows = with_cuts(points, kind)
+    """Draw what each setting finds against its false positives; a star at the suggested one."""
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, kind in zip(panels, CUTS, strict=True):
+        rows = select_kind(points, kind)
         kernels = sorted(rows["kernel_size"].unique())
         for (kernel, mode), line in rows.groupby(["kernel_size", "mode"]):
             line = line.sort_values("false")
-            ls, marker = MODES[mode]
-            axes.errorbar(
-                line["false"], line["recall"], line["recall_error"], ls=ls, marker=marker, ms=5,
-                capsize=2, color=COLOURS[kernels.index(kernel) % len(COLOURS)],
-                label=f"kernel_size {kernel}, {mode}",
-            )  # fmt: skip
+            style = {**STYLES[mode], "color": COLOURS[kernels.index(kernel) % len(COLOURS)]}
+            values = line["false"], line["recall"], line["recall_error"]
+            label = f"kernel_size {kernel}, {mode}"
+            axes.errorbar(*values, ms=5, capsize=2, label=label, **style)
         # Each cut is named once: fractions at their lowest point, sigmas at their highest.
         for cut, line in rows.groupby("cut"):
-            sigma = "nsigma" in cut
-            row = line.loc[line["recall"].idxmax() if sigma else line["recall"].idxmin()]
+            name, value = cut.split()
+            row, text, at = line.loc[line["recall"].idxmin()], value, ((6, -10), "left")
+            if name.startswith("nsigma"):
+                row, text = line.loc[line["recall"].idxmax()], f"{value} sigma"
+                at = (-4, 9), "right"
             axes.annotate(
-                cut.split()[1] + (" sigma" if sigma else ""), (row["false"], row["recall"]),
-                (-4, 9) if sigma else (6, -10), textcoords="offset points", fontsize="small",
-                color="0.3", ha="right" if sigma else "left",
+                text, (row["false"], row["recall"]), at[0], textcoords="offset points",
+                fontsize="small", color="0.3", ha=at[1],
             )  # fmt: skip
-        chosen = rows[np.logical_and.reduce([rows[k] == v for k, v in setting.items()])]
-        axes.plot(
-            chosen["false"], chosen["recall"], ls="none", marker="*", ms=18, mfc="none",
-            mec="black", label="suggested", zorder=5,
-        )  # fmt: skip
-        count_axis(axes, "x", rows["false"].max())
-        axes.set(xlabel="false flags, estimated", title=f"{kind} pixels")
+        chosen = rows[(rows[list(setting)] == pd.Series(setting)).all(axis=1)]
+        star = {"ls": "none", "marker": "*", "ms": 18, "mfc": "none", "mec": "black", "zorder": 5}
+        axes.plot(chosen["false"], chosen["recall"], label="suggested", **star)
+        set_count_axis(axes, "x", rows["false"].max())
+        axes.set(xlabel="false positives, estimated", title=f"{kind} pixels")
         axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("injected pixels found, all strengths")
-    handles = figure.axes[0].get_legend_handles_labels()
+    panels[0].set_ylabel("injected pixels found, all strengths")
+    handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=3)
-
-
-def save(folder, name, size, title, draw, *arguments):
-    """Draw a figure and save it as PNG."""
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
-    draw(figure, *arguments)
-    figure.suptitle(title, fontsize="medium")
-    with atomic_write(os.path.join(folder, f"{name}.png")) as part:
-        figure.savefig(part, format="png")
-    log(f"drew {name}")
 
 
 def options():
@@ -240,27 +228,27 @@ def options():
 def main(arguments):
     """Write ``recall.csv``, ``settings.csv``, ``suggestion.txt`` and the figures."""
     scores = [pd.read_csv(path).assign(injection=i) for i, path in enumerate(arguments.scores)]
-    table = by_strength(pd.concat(scores))
-    points = by_setting(table)
-    for name, frame in (("recall", table), ("settings", points)):
-        with atomic_write(os.path.join(arguments.folder, f"{name}.csv")) as part:
-            frame.to_csv(part, index=False, float_format="%.5g")
+    table = average_scores(pd.concat(scores))
+    points = sum_strengths(table)
     setting, line = suggest(points)
-    warn(f"tune: {arguments.title}: {line}")
-    path = os.path.join(arguments.folder, "suggestion.txt")
-    with atomic_write(path) as part, open(part, "w") as file:
-        file.write(f"{line}\n")
     title = arguments.title
-    width = max(6, 4 * table["kernel_size"].nunique())
-    for kind in CUTS:
-        draw = (draw_recall, table, kind)
-        save(arguments.folder, f"recall_{kind}", (width, 8), title, *draw)
-    save(
-        arguments.folder,
-        "cost",
-        (12, 5.5),
-        f"{title}\n{textwrap.fill(line, 140)}",
-        draw_cost,
-        points,
-        setting,
-    )
+    warn(f"tune: {title}: {line}")
+
+    def write(name, content):
+        with atomic_write(os.path.join(arguments.folder, name)) as part, open(part, "w") as file:
+            file.write(content)
+
+    write("recall.csv", table.to_csv(index=False, float_format="%.5g"))
+    write("settings.csv", points.to_csv(index=False, float_format="%.5g"))
+    write("suggestion.txt", f"{line}\n")
+    wide = max(6, 4 * table["kernel_size"].nunique()), 8
+    for name, size, heading, draw, *shown in (
+        ("recall_high", wide, title, draw_recall, table, "high"),
+        ("recall_low", wide, title, draw_recall, table, "low"),
+        ("cost", (12, 5.5), f"{title}\n{textwrap.fill(line, 140)}", draw_cost, points, setting),
+    ):
+        figure = Figure(figsize=size, dpi=100, layout="constrained")
+        draw(figure, *shown)
+        figure.suptitle(heading, fontsize="medium")
+        save_figure(figure, os.path.join(arguments.folder, f"{name}.png"))
+        log(f"drew {name}")

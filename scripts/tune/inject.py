@@ -1,17 +1,19 @@
 """Tuning: choose where to add warm and low pixels of graded strength to a stack's exposures."""
 
 import numpy as np
+from fitsio import FITSHDR
 
-from badpix_selfcal.flags import difference
-from badpix_selfcal.images import Header, add_cards, read_image, with_unit, write_image
-from badpix_selfcal.injection import STRENGTHS
-from badpix_selfcal.program import log, parser
-from badpix_selfcal.spread import scatter
+from badpix_selfcal.cli import log, parser
+from badpix_selfcal.fits_io import add_cards, read_image, with_unit, write_image
+from badpix_selfcal.median import subtract_median
+from badpix_selfcal.robust_stats import measure_scatter
+
+from .strengths import STRENGTHS
 
 SHARE = 1e-4  # of the valid pixels, of each kind: a tenth of what is flagged by default
 
 
-def injection(free, sigma, rng):
+def choose_injections(free, sigma, rng):
     """
     Choose pixels at random, and what is added to them.
 
@@ -20,13 +22,13 @@ def injection(free, sigma, rng):
     free : ndarray of bool, [ny, nx]
         Where a pixel may be chosen.
     sigma : float
-        The noise of minimum - median, in the exposures' units.
+        The noise of the residual, in the exposures' units.
     rng : numpy.random.Generator
 
     Returns
     -------
     added : ndarray of float32, [ny, nx]
-        Of each of STRENGTHS times `sigma` as many pixels above 0 as below; 0 elsewhere.
+        Each of STRENGTHS times `sigma`, in as many pixels above 0 as below; 0 elsewhere.
     """
     added = np.zeros(free.shape, np.float32)
     places = np.flatnonzero(free)
@@ -52,18 +54,17 @@ def main(arguments):
     minimum, _ = read_image(arguments.minimum)
     median, _ = read_image(arguments.median)
     flags, stack = read_image(arguments.flags)
-    found = difference(minimum, median)
-    sigma = scatter(found)
-    free = ~np.isnan(found) & (flags == 0)
-    added = injection(free, sigma, np.random.default_rng([5, arguments.seed]))
-    header = Header()
-    unit = stack.get("BUNIT", "")
+    residual = subtract_median(minimum, median)
+    sigma = measure_scatter(residual)
+    free = ~np.isnan(residual) & (flags == 0)
+    added = choose_injections(free, sigma, np.random.default_rng([5, arguments.seed]))
+    header = FITSHDR()
     add_cards(
         header,
-        ("BUNIT", unit, "unit"),
+        ("BUNIT", stack.get("BUNIT", ""), "unit"),
         ("BPXSTACK", stack["BPXSTACK"], "stack"),
         ("BPXSIGMA", sigma, with_unit(stack, "noise of minimum - median")),
         ("BPXSEED", arguments.seed, "seed of the injection"),
     )
-    log(f"noise {sigma} {unit}, {np.count_nonzero(added)} pixels")
+    log(f"noise {sigma} {header['BUNIT']}, {np.count_nonzero(added)} pixels")
     write_image(arguments.output, added, header)

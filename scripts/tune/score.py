@@ -1,62 +1,58 @@
-"""Tuning: count which injected pixels were found, and what else was flagged, for settings."""
+"""Tuning: count the injected pixels that were found, and the other flags, for each setting."""
 
 import numpy as np
+import pandas as pd
 
-from badpix_selfcal.deviants import seem_good, significance_of
-from badpix_selfcal.flags import HIGH, LOW, difference
-from badpix_selfcal.images import read_image
-from badpix_selfcal.injection import STRENGTHS
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import parser
+from badpix_selfcal.fits_io import read_image
+from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.median import subtract_median
+from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
 from badpix_selfcal.parameters import PARAMETERS, SETTING
-from badpix_selfcal.program import parser
-from badpix_selfcal.tables import write_table
+
+from .strengths import STRENGTHS
 
 COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false")
 
 
-def score(flags, excess, added, sigma, significance):
+def count_found(flags, residual, added, sigma, significance):
     """
-    Count found and other flags by strength.
+    Count found injections and other flags by strength.
 
     Parameters
     ----------
     flags : ndarray of uint8, [ny, nx]
         0 good, 1 low, 2 high, of the exposures with `added`.
-    excess : ndarray of float32, [ny, nx]
+    residual : ndarray of float32, [ny, nx]
         Their minimum less its median.
     added : ndarray of float32, [ny, nx]
-        What was added to each exposure, in the units of `excess`.
+        Added to each exposure, in the units of `residual`.
     sigma : float
         The noise, in the same units.
     significance : ndarray of float32, [ny, nx]
-        As of `significance_of`, of the exposures with `added`.
+        As of `measure_significance`, of the exposures with `added`.
 
     Returns
     -------
     rows : list of tuple
-        Kind, strength (of STRENGTHS, in units of the noise), pixels injected with it, those of
-        them that are flagged so, other flagged pixels: bad ones that were there before, or
-        good ones, and how many of those seem good. They count where their excess lies, up to the
-        next strength.
+        Kind; strength, one of STRENGTHS in units of the noise; number of pixels injected with it;
+        of these, flagged as this kind; other flags, of bad pixels or good ones; of these, false
+        positives. Other flags count at the strength of their residual, up to the next strength.
     """
-    rows = []
+    rows, bins = [], [*STRENGTHS, np.inf]
     for kind, value, sign in (("high", HIGH, 1), ("low", LOW, -1)):
         injected = np.round(sign * added / sigma).astype(int) if sigma else np.zeros(added.shape)
+        # Weaker ones count with the weakest.
+        scaled = np.clip(sign * residual / (sigma or 1), STRENGTHS[0], np.finfo("f4").max)
         flagged = flags == value
         other = flagged & (added == 0)
-        # What seems weaker than the weakest is counted with it.
-        others, false = (
-            np.histogram(
-                np.clip(sign * excess[pixels] / (sigma or 1), STRENGTHS[0], np.finfo("f4").max),
-                [*STRENGTHS, np.inf],
-            )[0]
-            for pixels in (other, seem_good(other, significance, sign))
-        )
-        for strength, n_others, n_false in zip(STRENGTHS, others, false, strict=True):
+        n_others, _ = np.histogram(scaled[other], bins)
+        n_false, _ = np.histogram(scaled[find_false_positives(other, significance, sign)], bins)
+        for strength, *others in zip(STRENGTHS, n_others, n_false, strict=True):
             here = injected == strength
-            n_found = np.count_nonzero(here & flagged)
-            rows.append(
-                (kind, strength, np.count_nonzero(here), n_found, int(n_others), int(n_false))
-            )
+            found = np.count_nonzero(here & flagged)
+            rows.append((kind, strength, np.count_nonzero(here), found, *map(int, others)))
     return rows
 
 
@@ -75,14 +71,15 @@ def main(arguments):
     """Write ``score.csv``."""
     added, header = read_image(arguments.added)
     minimum, _ = read_image(arguments.minimum)
-    _, cards = read_image(arguments.medians[0])
-    significance = significance_of(minimum, cards["BPXAXIS"] or None)
-    rows = []
+    significance, rows = None, []
     for median, flags in zip(arguments.medians, arguments.flags, strict=True):
-        excess = difference(minimum, read_image(median)[0])
+        residual = subtract_median(minimum, read_image(median)[0])
         found, cards = read_image(flags)
-        # What plays no part in a setting has its default there.
+        if significance is None:
+            significance = measure_significance(minimum, cards["BPXAXIS"])
+        # Parameters that a setting does not use have their defaults.
         setting = [cards.get(p.card, p.default) for p in PARAMETERS if p.tuned]
-        scores = score(found, excess, added, header["BPXSIGMA"], significance)
-        rows += [(*setting, *row) for row in scores]
-    write_table(arguments.output, [COLUMNS, *rows])
+        counts = count_found(found, residual, added, header["BPXSIGMA"], significance)
+        rows += [(*setting, *row) for row in counts]
+    with atomic_write(arguments.output) as part:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False)

@@ -47,14 +47,14 @@ let flagged = []; // the places of the flagged pixels, row by row
 let exact = {}; // what is known of them to the last digit
 
 async function load() {
-  const axis = facts.axis || 1;
+  const axis = facts.axis;
   const mask = await inflated("mask");
   const median = await plane("median", axis);
-  const difference = await plane("difference", 0);
+  const residual = await plane("residual", 0);
   const before = await plane("exposure", axis, 2);
   const minimum = new Float32Array(nx * ny);
   for (let i = 0; i < minimum.length; i++) {
-    minimum[i] = median[i] + difference[i];
+    minimum[i] = median[i] + residual[i];
     before[i] += minimum[i];
     if (mask[i] & 3) flagged.push(i);
   }
@@ -66,17 +66,17 @@ async function load() {
     minimum[place] = exact.minimum[i];
     median[place] = exact.median[i];
     before[place] = exact.before[i];
-    difference[place] = exact.minimum[i] - exact.median[i];
+    residual[place] = exact.minimum[i] - exact.median[i];
   });
-  const blank = { minimum: NO_MINIMUM, median: NO_MEDIAN, difference: NO_MINIMUM | NO_MEDIAN,
+  const blank = { minimum: NO_MINIMUM, median: NO_MEDIAN, residual: NO_MINIMUM | NO_MEDIAN,
                   before: NO_BEFORE, after: NO_AFTER };
-  Object.assign(data, { mask, minimum, median, difference, before, after: before });
+  Object.assign(data, { mask, minimum, median, residual, before, after: before });
   return blank;
 }
 
-// ---- pictures: each image in colour, drawn anew when the stretch changes -------------------------
+// ---- pictures: each image in colour, redrawn when the stretch changes ----------------------------
 
-const NAMES = ["minimum", "median", "difference", "flags", "before", "after"];
+const NAMES = ["minimum", "median", "residual", "flags", "before", "after"];
 const NO_DATA = [122, 104, 150];
 const COLOURS = { [LOW]: [86, 180, 233], [HIGH]: [255, 120, 30] };
 const grey = Array.from({ length: 256 }, (_, i) => [i, i, i]);
@@ -89,15 +89,15 @@ const diverging = Array.from({ length: 256 }, (_, i) => {
 });
 
 let blank;
-const stretch = { images: 0, exposure: 0, difference: 0 };
+const stretch = { images: 0, exposure: 0, residual: 0 };
 const pictures = {}; // name to {canvas, key of its stretch}
-const KINDS = { difference: "difference", before: "exposure", after: "exposure" };
+const KINDS = { residual: "residual", before: "exposure", after: "exposure" };
 const kind = (name) => KINDS[name] ?? "images"; // images of a kind share their stretch
 
 function limits(name) {
   const factor = 10 ** (stretch[kind(name)] / 50);
   const [low, high] = facts.limits[kind(name)];
-  return name === "difference" ? [low * factor, high * factor] : [low, low + (high - low) * factor];
+  return name === "residual" ? [low * factor, high * factor] : [low, low + (high - low) * factor];
 }
 
 function picture(name) {
@@ -111,7 +111,7 @@ function picture(name) {
   const image = paper.createImageData(nx, ny);
   const pixels = new Uint32Array(image.data.buffer);
   const word = ([r, g, b]) => (255 << 24) | (b << 16) | (g << 8) | r;
-  const table = (name === "difference" ? diverging : grey).map(word);
+  const table = (name === "residual" ? diverging : grey).map(word);
   const none = word(NO_DATA), scale = 255 / (high - low);
   const marks = [0, word(COLOURS[LOW]), word(COLOURS[HIGH])];
   const good = word([38, 38, 42]), known = word([92, 92, 98]);
@@ -266,7 +266,7 @@ function mark() {
   slider.disabled = view.image === "flags";
   element("scale").hidden = view.image === "flags";
   element("legend").hidden = view.image !== "flags";
-  element("bar").className = view.image === "difference" ? "difference" : "grey";
+  element("bar").className = view.image === "residual" ? "residual" : "grey";
   limits(view.image).forEach((value, i) => (element(i ? "high" : "low").textContent = short(value)));
 }
 
@@ -284,7 +284,7 @@ function sort() {
   const size = new Map();
   flagged.forEach((p) => {
     const high = (data.mask[p] & 3) === HIGH;
-    size.set(p, data.difference[p] / (high ? facts.high : facts.low)); // in units of the threshold
+    size.set(p, data.residual[p] / (high ? facts.high : facts.low)); // in units of the threshold
   });
   const by = element("order").value;
   order = flagged.filter((p) => by !== "high" && by !== "low"
@@ -330,13 +330,13 @@ function tell() {
   const bits = inside ? data.mask[place] : 0;
   element("xy").textContent = inside ? `x ${x}  y ${y}` : "–";
   element("ds9").textContent = inside ? `(${x + 1}, ${y + 1})` : "–";
-  for (const name of ["minimum", "median", "difference", "before", "after"]) {
+  for (const name of ["minimum", "median", "residual", "before", "after"]) {
     const value = !inside ? "–" : bits & blank[name] ? "no value" : short(data[name][place]);
     element(`at-${name}`).textContent = value;
   }
-  const valued = inside && !(bits & blank.difference);
+  const valued = inside && !(bits & blank.residual);
   element("at-sigma").textContent = valued && facts.sigma
-    ? `${(data.difference[place] / facts.sigma).toFixed(1)} σ` : "–";
+    ? `${(data.residual[place] / facts.sigma).toFixed(1)} σ` : "–";
   const words = [];
   if (bits & 3) words.push((bits & 3) === HIGH ? "flagged high" : "flagged low");
   if (bits & KNOWN) words.push("DO_NOT_USE before");

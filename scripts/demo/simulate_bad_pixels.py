@@ -1,15 +1,17 @@
-"""Demo: invent the unknown bad pixels of a detector, the truth that the flags should find."""
+"""Demo: simulate the unknown bad pixels of a detector, the truth that the flags should find."""
 
 import numpy as np
+from fitsio import FITSHDR
 
-from badpix_selfcal.detectors import DETECTORS
-from badpix_selfcal.images import Header, add_cards, write_image
-from badpix_selfcal.program import parser
+from badpix_selfcal.cli import parser
+from badpix_selfcal.fits_io import add_cards, write_image
+
+from .detectors import DETECTORS
 
 
-def unknown_bad_pixels(shape, rng, share=0.001, weakest=0.2, strongest=10.0):
+def simulate_bad_pixels(shape, rng, share=0.001, weakest=0.2, strongest=10.0):
     """
-    Choose warm and low pixels at random, of strengths that are graded evenly in the logarithm.
+    Choose warm and low pixels at random, with strengths evenly spread in the logarithm.
 
     Parameters
     ----------
@@ -47,8 +49,7 @@ def options():
 def main(arguments):
     """Write ``truth_{detector}.fits``."""
     name = arguments.detector.upper()
-    detector = DETECTORS[name]
-    rate = unknown_bad_pixels(detector.shape, np.random.default_rng([2026, detector.seed]))
-    header = Header()
+    detector, header = DETECTORS[name], FITSHDR()
+    rate = simulate_bad_pixels(detector.shape, np.random.default_rng([2026, detector.seed]))
     add_cards(header, ("DETECTOR", name, "simulated detector"), ("BUNIT", "DN/s", "unit"))
     write_image(arguments.output, rate, header)

@@ -1,0 +1,56 @@
+"""The queue of Slurm, asked once for all jobs, and the files in which jobs leave exit codes."""
+
+import json
+import os
+import subprocess
+import time
+
+LOGS = ".snakemake/slurm_logs"  # below the working directory
+QUEUE = f"{LOGS}/queue.json"
+FRESH = 5  # seconds that an answer serves for all jobs, to be kind to the controller
+
+
+def exit_file(number):
+    """Return the file in which a job leaves its exit code."""
+    return os.path.join(LOGS, f"exit-{number}")
+
+
+def ask_queue(form):
+    """
+    Ask the controller for all of the user's jobs, those that ended of late among them.
+
+    Parameters
+    ----------
+    form : str
+        Of squeue: the job's number, a blank, what is asked for.
+
+    Returns
+    -------
+    answers : dict of str to str, or None
+        By the job's number; None where the controller does not answer.
+    """
+    command = ["squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", form]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode:
+        return None
+    return dict(line.split(None, 1) for line in done.stdout.splitlines() if len(line.split()) > 1)
+
+
+def read_states():
+    """Return the time of the last answer and the state of each job; None as of `ask_queue`."""
+    try:
+        with open(QUEUE, encoding="utf-8") as file:
+            asked, states = json.load(file)
+        if 0 <= time.time() - asked < FRESH:
+            return asked, states
+    except (OSError, ValueError):
+        pass
+    asked, states = time.time(), ask_queue("%i %T")
+    part = f"{QUEUE}.{os.getpid()}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump([asked, states], file)
+    os.replace(part, QUEUE)
+    return asked, states
