@@ -10,8 +10,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/demo.smk"
 include: "workflow/rules/selfcal.smk"
+include: "workflow/rules/demo.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tune.smk"
@@ -22,9 +22,10 @@ include: "workflow/rules/status.smk"
 rule all:
     """Flag the bad pixels of all associations: the run itself."""
     input:
-        collect(rules.associate.output.association, association=association_files),
-        # Whatever was deleted is made again. What is not there yet need not be asked for.
-        deleted_results(),
+        [collect(RESULTS[stage.name], stack=stacks) for stage in list_stages(config)],
+        collect(rules.associate.output, association=association_files),
+        collect(rules.write_back.output, stack=stacks),
+        skipped_exposures,
         rules.members.output,
         rules.summary.output,
         rules.checksums.output,

@@ -2,28 +2,28 @@
 # their bad pixels were found.
 
 
-rule truth:
+rule simulate_bad_pixels:
     """Demo: the bad pixels of a detector."""
     output:
         "demo/exposures/truth_{detector}.fits",
     log:
-        "logs/truth/{detector}.log",
+        "logs/simulate_bad_pixels/{detector}.log",
     wildcard_constraints:
         detector="[a-z0-9]+",
     priority: 9
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code_if_run("demo/truth"),
+        code=code("demo/simulate_bad_pixels"),
     shell:
-        "selfcal truth --log {log} {wildcards.detector} {output}"
+        "selfcal simulate_bad_pixels --log {log} {wildcards.detector} {output}"
 
 
 rule simulate:
     """Demo: an exposure."""
     input:
         collect(
-            rules.truth.output,
+            rules.simulate_bad_pixels.output,
             detector=lookup(dpath="{exposure}/detector", within=demo),
         ),
     output:
@@ -35,7 +35,7 @@ rule simulate:
     resources:
         mem_mb=1000,
     params:
-        code=code_if_run("demo/simulate"),
+        code=code("demo/simulate"),
         scene=lookup(dpath="{exposure}", within=demo),
     shell:
         "selfcal simulate --detector {params.scene[detector]} --source {params.scene[source]}"
@@ -44,27 +44,26 @@ rule simulate:
 
 
 demo_stacks = [
-    stack
-    for stack, paths in exposures_of_stack.items()
-    if all(path.startswith("demo/exposures/") for path in paths)
+    stack for stack, paths in exposures_of_stack.items() if made.issuperset(paths)
 ]
 
 
 rule recall:
     """Demo: how many bad pixels were found."""
     input:
-        minimum=collect(path_of("minimum"), stack=demo_stacks),
-        flags=collect(path_of("threshold"), stack=demo_stacks),
+        minimum=collect(rules.minimum.output, stack=demo_stacks),
+        flags=collect(rules.threshold.output, stack=demo_stacks),
         truth=collect(
-            rules.truth.output, detector={scene["detector"] for scene in demo.values()}
+            rules.simulate_bad_pixels.output,
+            detector=sorted(DEMO["detector"].unique()),
         ),
     output:
-        path_of("recall"),
+        RESULTS["recall"],
     log:
         "logs/recall.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code_if_run("demo/recall"),
+        code=code("demo/recall"),
     shell:
         "selfcal recall --log {log} {output} --truth {input.truth} --flags {input.flags}"

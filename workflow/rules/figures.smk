@@ -1,57 +1,58 @@
-# What people look at, made when asked for: snakemake figures, snakemake report
+# Figures and pages, on request: snakemake figures, snakemake report
+
+from badpix_selfcal.figure_table import FIGURES
 
 
 localrules:
     report,
 
 
-FIGURES = {
-    "flags": "which pixels",
-    "stages": "minimum, median, difference",
-    "histogram": "thresholds",
-    "tails": "against noise",
-    "cuts": "cuts",
-    "places": "where they lie",
-    "sources": "whose minimum",
-    "runs": "runs and lines",
-    "known": "known before",
-}
+figure_folder = RESULTS["figures"]
+templates = code_hash.hash_folder(f"{SCRIPTS}/figures/templates")
 
 
-VECTORS = ("histogram", "tails", "cuts", "places", "known")  # as SVG, too
+def shown_exposure(wildcards):
+    """Return the path of the exposure of a stack that is shown before and after."""
+    return lookup_or_fail(shown["path"], wildcards.stack, "in no association")
+
+
+def hash_suggestions(wildcards):
+    """Return the hash of tune's suggestions, which the page shows where they exist."""
+    folders = [PREFIX + path_of("tune", stack=stack) for stack in stacks]
+    return hash_text(" ".join(hash_content(f"{f}/suggestion.txt") for f in folders))
 
 
 rule figures:
     """Draw every stack."""
     input:
-        collect("results/figures/{stack}/flags.png", stack=exposures_of_stack.index),
-        "results/figures/shared.png",
+        collect(f"{figure_folder}/flags.png", stack=stacks),
+        RESULTS["shared"],
 
 
 rule draw_stack:
-    """Draw a stack: what was flagged and why; a region file for DS9."""
+    """Draw the flags of a stack and why they were set; a region file for DS9."""
     input:
         images=[
             rules.minimum.output[0],
             rules.median.output[0],
             rules.threshold.output[0],
         ],
-        exposure=shown_exposure,
-        noise=rules.noise.output[0] if by_noise else [],
+        exposure=lambda wildcards: user_files([shown_exposure(wildcards)]),
+        noise=rules.noise.output if by_noise else [],
     output:
         [
             report(
-                f"results/figures/{{stack}}/{name}.png",
-                caption=f"../report/{name}.rst",
+                f"{figure_folder}/{figure.name}.png",
+                caption=f"../report/{figure.name}.rst",
                 category="Stacks",
                 subcategory="{stack}",
-                labels={"figure": label},
+                labels={"figure": figure.label},
             )
-            for name, label in FIGURES.items()
+            for figure in FIGURES
         ],
-        collect("results/figures/{{stack}}/{name}.svg", name=VECTORS),
-        "results/figures/{stack}/flags.reg",
-        numbers="results/figures/{stack}/numbers.csv",
+        [f"{figure_folder}/{figure.name}.svg" for figure in FIGURES if figure.vector],
+        f"{figure_folder}/flags.reg",
+        numbers=f"{figure_folder}/numbers.csv",
     log:
         "logs/draw_stack/{stack}.log",
     conda:
@@ -59,21 +60,22 @@ rule draw_stack:
     resources:
         mem_mb=1500,
     params:
-        code=code_if_run("figures/draw_stack"),
+        code=code("figures/draw_stack"),
+        exposure=shown_exposure,
         folder=subpath(output.numbers, parent=True),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
     shell:
-        "selfcal draw_stack --log {log} {params.noise} {input.images} {input.exposure:q}"
-        " {params.folder}"
+        "selfcal draw_stack --log {log} {params.noise} {input.images}"
+        " {params.exposure:q} {params.folder}"
 
 
 rule draw_shared:
     """Compare the flags of the stacks of each detector."""
     input:
-        collect(rules.threshold.output, stack=exposures_of_stack.index),
+        collect(rules.threshold.output, stack=stacks),
     output:
         table="results/figures/shared.csv",
-        picture="results/figures/shared.png",
+        picture=RESULTS["shared"],
     log:
         "logs/draw_shared.log",
     conda:
@@ -81,42 +83,46 @@ rule draw_shared:
     resources:
         mem_mb=1500,
     params:
-        code=code_if_run("figures/draw_shared"),
+        code=code("figures/draw_shared"),
     shell:
         "selfcal draw_shared --log {log} {input} --table {output.table}"
         " --picture {output.picture}"
 
 
-rule blink:
-    """Write the page on which the images of a stack are compared, and a thumbnail."""
+rule blink_page:
+    """Write the page where the images of a stack are blinked, and a thumbnail."""
     input:
-        rules.minimum.output,
-        rules.median.output,
-        rules.threshold.output,
-        shown_exposure,
-        lambda wildcards: shown.loc[wildcards.stack, "flagged"],
+        lambda wildcards: user_files([shown_exposure(wildcards)]),
+        images=[
+            rules.minimum.output[0],
+            rules.median.output[0],
+            rules.threshold.output[0],
+        ],
+        folder=rules.write_back.output,
     output:
-        page=path_of("blink"),
-        thumbnail=path_of("thumbnail"),
+        page=RESULTS["blink_page"],
+        thumbnail=RESULTS["thumbnail"],
     log:
-        "logs/blink/{stack}.log",
+        "logs/blink_page/{stack}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=1500,
     params:
-        code=code_if_run("figures/blink"),
-        templates=folder_hash("figures/templates"),
+        code=code("figures/blink_page"),
+        templates=templates,
+        exposure=shown_exposure,
     shell:
-        "selfcal blink --log {log} {input:q} {output}"
+        "selfcal blink_page --log {log} {input.images} {params.exposure:q} {input.folder}"
+        " {output}"
 
 
 rule report:
     """Write the page of the run, with all figures: results/report.html."""
     input:
         collect(rules.associate.output.association, association=association_files),
-        collect(rules.blink.output, stack=exposures_of_stack.index),
-        collect(rules.draw_stack.output.numbers, stack=exposures_of_stack.index),
+        collect(rules.blink_page.output, stack=stacks),
+        collect(rules.draw_stack.output.numbers, stack=stacks),
         rules.draw_shared.output,
         members=rules.members.output,
         summary=rules.summary.output,
@@ -124,7 +130,7 @@ rule report:
         recall=rules.recall.output if demo_stacks else [],
     output:
         report(
-            path_of("report"),
+            RESULTS["report"],
             caption="../report/report.rst",
             category="Page",
             labels={"figure": "all stacks, with their products"},
@@ -134,9 +140,9 @@ rule report:
     conda:
         "../../envs/environment.yaml"
     params:
-        code=code_if_run("figures/report"),
-        templates=folder_hash("figures/templates"),
-        tuned=suggestions,
+        code=code("figures/report"),
+        templates=templates,
+        suggestions=hash_suggestions,
         recall=lambda wildcards, input: (
             f"--recall {input.recall}" if input.recall else ""
         ),

@@ -1,17 +1,17 @@
-# The stages, in the order the data flow. Their parameters reach them through `params`, which
-# Snakemake compares with those of the last run; `code` stands for the program itself.
+# The stages, in the order of the data. Their parameters reach them through `params`, which Snakemake
+# compares with those of the last run; `code` stands for the program.
 
-used = parameters.effective(config)
 by_noise = config["threshold"] == "sigma"
+shrink = used["edge_mode"] == "shrink"
 
 
-# Both hold disk_mb, so that its limit bounds the planes that lie around: a minimum comes first.
+# Both hold disk_mb, so that its limit bounds the temporary planes: a minimum comes first.
 rule pedestal:
     """The planes of a stack, each less its residual pedestal."""
     input:
         exposures,
     output:
-        temp(path_of("pedestal")),
+        temp(RESULTS["pedestal"]),
     log:
         "logs/pedestal/{stack}.log",
     priority: 1
@@ -35,7 +35,7 @@ rule minimum:
     input:
         rules.pedestal.output,
     output:
-        path_of("minimum"),
+        RESULTS["minimum"],
     log:
         "logs/minimum/{stack}.log",
     priority: 2
@@ -47,19 +47,22 @@ rule minimum:
         runtime=stack_runtime,
     params:
         code=code("stages/minimum"),
+        # Those of pedestal, too: Snakemake records them for a job that fails, and its output is gone.
+        pedestal=code("stages/pedestal"),
+        states=exposure_states,
     shell:
         "selfcal minimum --log {log} {input} {output}"
 
 
-rule unusable:
-    """The pixels of no use in every exposure; in a run whose windows shrink alone."""
+rule excluded:
+    """The pixels that are bad in every exposure; with edge_mode shrink or threshold sigma."""
     input:
         exposures,
         minimum=rules.minimum.output,
     output:
-        path_of("unusable"),
+        RESULTS["excluded"],
     log:
-        "logs/unusable/{stack}.log",
+        "logs/excluded/{stack}.log",
     priority: 3
     conda:
         "../../envs/environment.yaml"
@@ -67,21 +70,21 @@ rule unusable:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code("stages/unusable"),
+        code=code("stages/excluded"),
         exposures=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal unusable --log {log} {input.minimum} {output} -- {params.exposures:q}"
+        "selfcal excluded --log {log} {input.minimum} {output} -- {params.exposures:q}"
 
 
 rule median:
-    """Its running median along the dispersion axis."""
+    """The running median of the minimum along the dispersion axis."""
     input:
         minimum=rules.minimum.output,
-        # Where zeros lie beyond the edge, all is as in the reference, which does not look at DQ.
-        unusable=rules.unusable.output if used["edge_mode"] == "shrink" else [],
+        # With edge_mode zero, all is as in the reference, which does not read DQ.
+        excluded=rules.excluded.output if shrink else [],
     output:
-        path_of("median"),
+        RESULTS["median"],
     log:
         "logs/median/{stack}.log",
     priority: 3
@@ -92,21 +95,21 @@ rule median:
         runtime=stack_runtime,
     params:
         code=code("stages/median"),
-        parameters=parameters.words("median", used),
-        unusable=lambda wildcards, input: (
-            f"--unusable {input.unusable}" if input.unusable else ""
+        parameters=parameters.format_options("median", used),
+        excluded=lambda wildcards, input: (
+            f"--excluded {input.excluded}" if input.excluded else ""
         ),
     shell:
-        "selfcal median {params.parameters} {params.unusable} --log {log} {input.minimum} {output}"
+        "selfcal median {params.parameters} {params.excluded} --log {log} {input.minimum} {output}"
 
 
 rule noise:
-    """The noise that differences are judged by; in a run with threshold: sigma alone."""
+    """The noise of the residuals; with threshold sigma."""
     input:
         rules.minimum.output,
         rules.median.output,
     output:
-        path_of("noise"),
+        RESULTS["noise"],
     log:
         "logs/noise/{stack}.log",
     priority: 4
@@ -122,12 +125,12 @@ rule noise:
 
 
 rule threshold:
-    """The flags: pixels that differ most from the median, or by more than their noise."""
+    """The flags: pixels whose residual exceeds a threshold."""
     input:
         images=[rules.minimum.output[0], rules.median.output[0]],
         noise=rules.noise.output if by_noise else [],
     output:
-        path_of("threshold"),
+        RESULTS["threshold"],
     log:
         "logs/threshold/{stack}.log",
     priority: 5
@@ -138,44 +141,46 @@ rule threshold:
         runtime=stack_runtime,
     params:
         code=code("stages/threshold"),
-        parameters=parameters.words("threshold", used),
+        parameters=parameters.format_options("threshold", used),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
     shell:
         "selfcal threshold {params.parameters} {params.noise} --log {log} {input.images} {output}"
 
 
 rule write_back:
-    """An exposure with the flags of its stack."""
+    """The exposures of a stack with its flags."""
     input:
         exposures,
         flags=rules.threshold.output,
     output:
-        path_of("write_back"),
+        directory(RESULTS["write_back"]),
     log:
-        "logs/write_back/{stack}/{exposure}.log",
+        "logs/write_back/{stack}.log",
     priority: 6
     conda:
         "../../envs/environment.yaml"
+    # A copy waits for the disk; small stacks run side by side.
+    threads: lambda wildcards: min(4, 1 + len(exposures_to_flag[wildcards.stack]) // 8)
     resources:
-        # One exposure, 84 MB at most; by functions of it, thousands of jobs take longer to plan.
-        mem_mb=700,
-        runtime=5,
+        mem_mb=stack_memory,
+        runtime=stack_runtime,
     params:
         code=code("stages/write_back"),
-        exposure=exposure_paths,
+        exposures=lambda wildcards: exposures_to_flag[wildcards.stack],
         states=exposure_states,
     shell:
-        "selfcal write_back --log {log} -- {params.exposure:q} {input.flags} {output}"
+        "selfcal write_back --threads {threads} --log {log} {input.flags} {output}"
+        " -- {params.exposures:q}"
 
 
-rule skip:
-    """A copy of an exposure that has nothing to calibrate from."""
+rule mark_skipped:
+    """A copy of an exposure without background or selfcal exposures."""
     input:
-        exposures,
+        lambda wildcards: user_files([path_of_exposure[wildcards.exposure]]),
     output:
-        path_of("write_back", stack=SKIPPED),
+        path_of("flagged", stack=SKIPPED),
     log:
-        "logs/skip/{exposure}.log",
+        "logs/mark_skipped/{exposure}.log",
     priority: 6
     conda:
         "../../envs/environment.yaml"
@@ -183,8 +188,10 @@ rule skip:
         mem_mb=700,
         runtime=10,
     params:
-        code=code("stages/skip"),
-        exposure=exposure_paths,
-        states=exposure_states,
+        code=code("stages/mark_skipped"),
+        exposure=lambda wildcards: path_of_exposure[wildcards.exposure],
+        state=lambda wildcards: hash_states(
+            {path_of_exposure[wildcards.exposure]} - made
+        ),
     shell:
-        "selfcal skip --log {log} -- {params.exposure:q} {output}"
+        "selfcal mark_skipped --log {log} -- {params.exposure:q} {output}"

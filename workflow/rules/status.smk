@@ -1,29 +1,28 @@
-# What is done when a run begins and ends.
+# The end of a run: what became of each association, in status.csv and on the terminal.
 
 import time
 
 run_started = time.time()
 
-if main_process:
-    internals.guard_locks()
-else:
-    internals.lift_job_rate_of_jobs()
 
-
-onstart:
-    gc.set_threshold(100_000)
-    gc.enable()
-    internals.guard_sigterm(workflow)
-    internals.lift_job_rate(workflow)
-    internals.one_line_per_job()
+def report_status():
+    """Write status.csv; print failures, warnings, and where the results are."""
+    run_status.report(
+        members=members,
+        flagged=flagged,
+        left_out=left_out,
+        outputs=snakemake_compat.run_outputs(workflow),
+        started=run_started,
+        prefix=PREFIX,
+    )
 
 
 onsuccess:
-    status.report(status_rows, run_started)
+    report_status()
 
 
 onerror:
-    unfinished = internals.outputs_of_run(workflow)[1]
-    status.write_partial("summary", f"{SCRIPTS}/selfcal", unfinished)
-    status.report(status_rows, run_started)
-    status.write_partial("report", f"{SCRIPTS}/selfcal", unfinished)
+    outputs = snakemake_compat.run_outputs(workflow)
+    run_status.write_partial("summary", outputs)
+    report_status()
+    run_status.write_partial("report", outputs)

@@ -1,5 +1,7 @@
 # The tables and the associations: seconds of work, so on a cluster they run where snakemake runs.
 
+import json
+
 
 localrules:
     generate,
@@ -17,25 +19,15 @@ rule generate:
     conda:
         "../../envs/environment.yaml"
     params:
-        exposures=exposure_patterns,
-        backgrounds=option_words("backgrounds"),
-        selfcal_match=option_words("selfcal_match"),
-        selfcal_days=config["selfcal_days"],
-        selfcal_most=config["selfcal_most"],
-        selfcal_programs=config["selfcal_programs"],
-        from_associations=option_words("from_associations"),
-        force_single="--force-single" if config["force_single"] else "",
+        config=json.dumps(config),
     shell:
-        "selfcal generate --log {log} {params.exposures:q} {params.backgrounds:q}"
-        " {params.selfcal_match:q} --selfcal-days {params.selfcal_days}"
-        " --selfcal-most {params.selfcal_most} --selfcal-programs {params.selfcal_programs}"
-        " {params.from_associations:q} {params.force_single}"
+        "selfcal generate --log {log} --config {params.config:q}"
 
 
 rule members:
-    """members.csv: which exposure plays which role, in which stack."""
+    """members.csv: which exposure has which role, in which stack."""
     output:
-        path_of("members"),
+        RESULTS["members"],
     log:
         "logs/members.log",
     priority: 7  # first, as the page of a run that fails needs it
@@ -43,48 +35,55 @@ rule members:
         "../../envs/environment.yaml"
     params:
         code=code("tables/members"),
-        planned=hand_over("members", rows),
+        config=json.dumps({key: config[key] for key in MEMBERS_KEYS}),
+        made=sorted(made),
+        table=lambda wildcards: hash_text(members.to_csv(index=False)),
     shell:
-        "selfcal members --log {log} {params.planned} {output}"
+        "selfcal members --log {log} --config {params.config:q} --made {params.made}"
+        " --expected {params.table} --output {output}"
 
 
 rule associate:
     """An association that points to the flagged exposures, and its view."""
     input:
-        association=association_file,
-        # Not ancient(), though only their being there matters: in a run that makes them again,
-        # Snakemake would then not see that the association itself has changed.
-        flagged=flagged_exposures,
+        association=lambda wildcards: user_files([association_path(wildcards)]),
+        # Not ancient(): in a run that makes them again, Snakemake would not see that the
+        # association itself has changed.
+        folders=lambda wildcards: collect(
+            rules.write_back.output,
+            stack={*stacks_of_association[wildcards.association]} - {SKIPPED},
+        ),
+        skipped=lambda wildcards: skipped_of_association.get(wildcards.association, []),
     output:
-        association=path_of("associate"),
-        view=directory(path_of("view")),
+        association=RESULTS["associate"],
+        view=directory(RESULTS["view"]),
     log:
         "logs/associate/{association}.log",
-    priority: 7
     conda:
         "../../envs/environment.yaml"
     params:
         code=code("tables/associate"),
         association=association_path,
-        content=association_content,
-        stacks=stacks,
-        noise="--noise" if by_noise else "",
-        others=others,
-        saved=saved_roles,
+        content=lambda wildcards: hash_content(association_path(wildcards)),
+        stacks=lambda wildcards: stacks_of_association[wildcards.association],
+        others=lambda wildcards: others_of_association.get(wildcards.association, []),
+        saved=SAVED[config["save_flagged_bkg"]],
+        stages=[stage.name for stage in list_stages(config)],
     shell:
-        "selfcal associate --log {log} {params.noise} --stacks {params.stacks}"
-        " --saved {params.saved} --others {params.others:q} -- {params.association:q} {output}"
+        "selfcal associate --log {log} --stages {params.stages} --saved {params.saved}"
+        " --stacks {params.stacks} --others {params.others:q}"
+        " -- {params.association:q} {output}"
 
 
 rule summary:
-    """summary.csv: what was flagged, a row per product."""
+    """summary.csv: a row per product, from the headers of the results."""
     input:
-        # Without a name of their own, which would cost time by their number squared.
-        list(flagged_science),
+        collect(rules.write_back.output, stack=stacks),
+        skipped_exposures,
         members=rules.members.output,
-        checksums=path_of("checksums"),
+        checksums=RESULTS["checksums"],
     output:
-        path_of("summary"),
+        RESULTS["summary"],
     log:
         "logs/summary.log",
     conda:
@@ -100,21 +99,23 @@ rule checksums:
     """checksums.csv: size and SHA-256 of each exposure."""
     input:
         user_files(path_of_exposure.values()),
+        members=rules.members.output,
     output:
-        path_of("checksums"),
+        RESULTS["checksums"],
     log:
         "logs/checksums.log",
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=700,
-        runtime=all_runtime,
+        runtime=run_runtime,
     params:
         code=code("tables/checksums"),
-        planned=hand_over("exposures", sorted(path_of_exposure.values())),
-        states=lambda wildcards: inputs.states(path_of_exposure.values(), made),
+        states=lambda wildcards: hash_states(
+            sorted({*path_of_exposure.values()} - made)
+        ),
     shell:
-        "selfcal checksums --log {log} {params.planned} {output}"
+        "selfcal checksums --log {log} {input.members} {output}"
 
 
 rule provenance:
@@ -122,20 +123,19 @@ rule provenance:
     input:
         user_files(association_files.values()),
         checksums=rules.checksums.output,
+        members=rules.members.output,
     output:
-        path_of("provenance"),
+        RESULTS["provenance"],
     log:
         "logs/provenance.log",
     conda:
         "../../envs/environment.yaml"
     params:
         code=code("tables/provenance"),
-        planned=hand_over("associations", sorted(association_files.values())),
-        contents=lambda wildcards: inputs.contents(sorted(association_files.values())),
-        config=json.dumps(
-            {**config, "associations": names.workdir_patterns(config["associations"])},
-            sort_keys=True,
+        contents=lambda wildcards: hash_text(
+            " ".join(map(hash_content, association_files.values()))
         ),
+        config=json.dumps(config, sort_keys=True),
     shell:
-        "selfcal provenance --log {log} --config {params.config:q} --output {output}"
-        " {input.checksums} {params.planned}"
+        "selfcal provenance --log {log} --config {params.config:q}"
+        " {input.members} {input.checksums} {output}"

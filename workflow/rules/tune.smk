@@ -1,29 +1,27 @@
-# Parameters chosen by evidence: pixels of known strength are injected into the exposures of a stack,
-# and each setting of the table is asked how many of them it finds. Made when asked for: snakemake tune
+# Parameters chosen by evidence, on request: snakemake tune. Pixels of known strength are injected into
+# the exposures of a stack, and each setting of the table is judged by how many of them it finds.
 
 from snakemake.utils import Paramspace
 
-INJECTIONS = range(1, 6)  # so that there are error bars
+INJECTIONS = range(1, 6)  # several, for error bars
 
 tune_table = config["tune"] or workflow.source_path("../tune.csv")
-settings, tune_faults = checks.read_settings(tune_table, config_schema)
-if tune_faults:
-    raise WorkflowError(*tune_faults)
-# Settings that agree in what makes a median share it.
-of_median = [p.name for p in parameters.of_stage("median") if p.tuned]
-of_flags = len(settings.columns) - len(of_median)
+settings = validate_inputs.read_settings(tune_table, config_schema)
+# Settings with the same parameters of the median share it.
+of_median = [p.name for p in parameters.stage_parameters("median") if p.tuned]
+n_others = len(settings.columns) - len(of_median)
 medians = Paramspace(settings[of_median].drop_duplicates())
 flags = Paramspace(settings)
-# In their place, wildcards: each job has those of its own setting.
+# Wildcards in place of values: each job has those of its own setting.
 setting = {name: f"{{{name}}}" for name in settings}
-TUNE = path_of("tune")
+TUNE = RESULTS["tune"]
 TUNED = f"{TUNE}/{{injection}}"
 
 
 rule tune:
     """Compare settings by injection and recovery, for every stack."""
     input:
-        collect(f"{TUNE}/cost.png", stack=exposures_of_stack.index),
+        collect(f"{TUNE}/cost.png", stack=stacks),
 
 
 rule inject:
@@ -41,7 +39,7 @@ rule inject:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code_if_run("tune/inject"),
+        code=code("tune/inject"),
     shell:
         "selfcal inject --seed {wildcards.injection} --log {log} {input} {output}"
 
@@ -81,9 +79,9 @@ use rule minimum as tune_minimum with:
 use rule median as tune_median with:
     input:
         minimum=rules.tune_minimum.output,
-        unusable=branch(
+        excluded=branch(
             evaluate("{edge_mode} == 'shrink'"),
-            then=rules.unusable.output[0],
+            then=rules.excluded.output[0],
             otherwise=[],
         ),
     output:
@@ -92,9 +90,9 @@ use rule median as tune_median with:
         f"logs/tune_median/{{stack}}/{{injection}}/{medians.wildcard_pattern}.log",
     params:
         code=code("stages/median"),
-        parameters=parameters.words("median", {**config, **setting}),
-        unusable=lambda wildcards, input: (
-            f"--unusable {input.unusable}" if input.unusable else ""
+        parameters=parameters.format_options("median", {**config, **setting}),
+        excluded=lambda wildcards, input: (
+            f"--excluded {input.excluded}" if input.excluded else ""
         ),
 
 
@@ -122,7 +120,7 @@ use rule threshold as tune_threshold with:
         f"logs/tune_threshold/{{stack}}/{{injection}}/{flags.wildcard_pattern}.log",
     params:
         code=code("stages/threshold"),
-        parameters=parameters.words("threshold", {**config, **setting}),
+        parameters=parameters.format_options("threshold", {**config, **setting}),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
 
 
@@ -131,7 +129,7 @@ rule score:
         added=rules.inject.output,
         minimum=rules.tune_minimum.output,
         medians=[
-            f"{TUNED}/{pattern.rsplit('/', of_flags)[0]}/median.fits"
+            f"{TUNED}/{pattern.rsplit('/', n_others)[0]}/median.fits"
             for pattern in flags.instance_patterns
         ],
         flags=[f"{TUNED}/{pattern}/flags.fits" for pattern in flags.instance_patterns],
@@ -146,7 +144,7 @@ rule score:
         mem_mb=stack_memory,
         runtime=stack_runtime,
     params:
-        code=code_if_run("tune/score"),
+        code=code("tune/score"),
     shell:
         "selfcal score --log {log} {input.added} {input.minimum} {output}"
         " --medians {input.medians} --flags {input.flags}"
@@ -167,7 +165,7 @@ rule draw_tune:
             for name, label in (
                 ("recall_high", "high pixels by strength"),
                 ("recall_low", "low pixels by strength"),
-                ("cost", "found against cost"),
+                ("cost", "found against false positives"),
             )
         ],
         recall=f"{TUNE}/recall.csv",
@@ -180,7 +178,7 @@ rule draw_tune:
     resources:
         mem_mb=1000,
     params:
-        code=code_if_run("tune/draw_tune"),
+        code=code("tune/draw_tune"),
         folder=subpath(output.recall, parent=True),
     shell:
         "selfcal draw_tune --title {wildcards.stack} --log {log} {params.folder} {input}"

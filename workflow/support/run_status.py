@@ -1,0 +1,219 @@
+"""The status of each association at the end of a run, and what the terminal says then."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from badpix_selfcal.associations import exposure_name
+from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.paths import SKIPPED, path_of
+from badpix_selfcal.stages import STAGES
+
+COLUMNS = ("association", "status", "stage", "message")
+STATUS = ("done", "skipped", "failed", "not reached", "left out")
+KILLED = "its log is empty: it was probably killed"
+UNFLAGGED = "no background or selfcal exposure"
+MOST = 20  # lines of one kind on the terminal
+# Warnings of summary.csv: a part of their text, by what the terminal calls them.
+WARNINGS = {
+    "flags that may follow emission lines": "maybe an emission line",
+    "an exposure that sets most of a minimum": " of the minimum",
+    "no valid pixel": "no valid pixel in the minimum",
+}
+PLACES = {"report": "results/report.html", "figures": "results/figures/", "tune": "results/tune/"}
+
+
+def list_steps(association, rows):
+    """
+    List the steps that make a flagged association.
+
+    Parameters
+    ----------
+    association : str
+        Its name.
+    rows : DataFrame
+        Of `list_flagged`, of this association.
+
+    Returns
+    -------
+    steps : list of (str, str, str)
+        Stage, output and log, in the order in which they run.
+    """
+    steps = []
+    for stack in sorted(set(rows["stack"]) - {SKIPPED}):
+        names = [*(stage.name for stage in STAGES), "write_back"]
+        steps += [(n, path_of(n, stack=stack), f"logs/{n}/{stack}.log") for n in names]
+    for path in rows.loc[rows["stack"] == SKIPPED, "flagged"]:
+        steps.append(("mark_skipped", path, f"logs/mark_skipped/{exposure_name(path)}.log"))
+    output = path_of("associate", association=association)
+    return [*steps, ("associate", output, f"logs/associate/{association}.log")]
+
+
+def find_status(steps, unfinished, started, stacks):
+    """
+    Tell what became of an association.
+
+    Parameters
+    ----------
+    steps : list of (str, str, str)
+        As of `list_steps`.
+    unfinished : set of str
+        Outputs that the run was to make and did not.
+    started : float
+        When the run began, in seconds since the epoch.
+    stacks : set of str
+        Of its products.
+
+    Returns
+    -------
+    status : {"done", "skipped", "failed", "not reached"}
+        Skipped: nothing was flagged.
+    stage, message : str
+        Where it failed, and the last line of the log there.
+    """
+    waiting = [(stage, log) for stage, output, log in steps if output in unfinished]
+    if not waiting:
+        unflagged = stacks == {SKIPPED}
+        return ("skipped", "", UNFLAGGED) if unflagged else ("done", "", "")
+    for stage, log in waiting:
+        # A job that did not begin leaves no log, or an old one.
+        if os.path.exists(log) and os.path.getmtime(log) >= started:
+            lines = Path(log).read_text(errors="replace").splitlines()
+            return "failed", stage, lines[-1] if lines else KILLED
+    return "not reached", "", ""
+
+
+def list_missing(flagged, prefix, ended=False):
+    """Return a line for each file missing in an existing folder: Snakemake does not notice it."""
+    remedy = "delete" if ended else "unless this run writes it, delete"
+    rows = flagged[flagged["stack"] != SKIPPED].drop_duplicates("flagged")
+    lines = []
+    for stack, files in rows.groupby("stack")["flagged"]:
+        folder = prefix + path_of("write_back", stack=stack)
+        if os.path.isdir(folder):
+            there = set(os.listdir(folder))
+            lines += [
+                f"{prefix}{file}: missing; {remedy} the folder {folder} and run again"
+                for file in files
+                if os.path.basename(file) not in there
+            ]
+    return shorten(lines)
+
+
+def list_left_out(left_out):
+    """Return a line for each association that is left out."""
+    return shorten([f"left out: {name}.json: {reason}" for name, reason in left_out.items()])
+
+
+def report(members, flagged, left_out, outputs, started, prefix):
+    """
+    Write status.csv, and print what matters of it.
+
+    An error of its own is printed, and no more: the run has ended as it has.
+
+    Parameters
+    ----------
+    members : DataFrame
+    flagged : DataFrame
+        As of `list_flagged`.
+    left_out : dict of str to str
+        As of `read_members`.
+    outputs : (set of str, set of str)
+        The outputs of all jobs, and of those that did not finish; None where unknown.
+    started : float
+        When the run began, in seconds since the epoch.
+    prefix : str
+        The folder below which the results lie, "" or one that ends with a slash.
+    """
+    asked, unfinished = outputs
+    try:
+        if asked is None:
+            return
+        asked, unfinished = ({path.removeprefix(prefix) for path in paths} for paths in outputs)
+        rows = []
+        for name, own in flagged.groupby("association"):
+            if path_of("associate", association=name) in asked:
+                steps = list_steps(name, own)
+                rows.append((name, *find_status(steps, unfinished, started, set(own["stack"]))))
+        complete = len(rows) == members["association"].nunique()
+        rows += [(name, "left out", "", why) for name, why in left_out.items() if complete]
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        lines = list_failures(table)
+        if path_of("summary") in asked - unfinished:
+            lines += list_unflagged(members, table) + list_warnings(table, prefix)
+        lines += list_missing(flagged, prefix, ended=True)
+        lines += [f"{target}: see {p}" for target, p in PLACES.items() if is_asked(target, asked)]
+        if rows:
+            counts = table["status"].value_counts()
+            counts = ", ".join(f"{counts[s]} {s}" for s in STATUS if s in counts)
+            path = prefix + path_of("status")
+            lines.append(f"associations: {counts}; see {path}")
+            with atomic_write(path) as part:
+                table.to_csv(part, index=False)
+        print("\n".join(lines), file=sys.stderr)
+    except Exception as error:
+        print(f"status: warning: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def is_asked(target, asked):
+    """Tell whether a target that is no part of a run was asked for."""
+    return any(path.startswith(PLACES[target]) for path in asked)
+
+
+def list_failures(table):
+    """Return a line for each association that failed."""
+    failed = table[table["status"] == "failed"]
+    rows = failed.itertuples()
+    return shorten([f"{row.association} failed at {row.stage}: {row.message}" for row in rows])
+
+
+def list_unflagged(members, table):
+    """Return a line that counts the products of finished associations without flags."""
+    ended = table.loc[table["status"].isin(("done", "skipped")), "association"]
+    science = members[(members["exptype"] == "science") & members["association"].isin(ended)]
+    n = (science["stack"] == SKIPPED).sum()
+    text = f"{n} of {len(science)} products were not flagged: {UNFLAGGED}"
+    return [f"{text}; the target generate adds them"] if n else []
+
+
+def list_warnings(table, prefix):
+    """Return a line that counts the warnings in the summary, of the associations of a run."""
+    path = prefix + path_of("summary")
+    summary = pd.read_csv(path, keep_default_na=False, dtype=str)
+    rows = summary[summary["association"].isin(table["association"])]
+    texts = rows.loc[rows["status"] != "SKIPPED", "warnings"]
+    counts = {name: texts.str.contains(part, regex=False).sum() for name, part in WARNINGS.items()}
+    lines = [f"{n} with {name}" for name, n in counts.items() if n]
+    return [f"products with warnings: {', '.join(lines)}; see {path}"] if lines else []
+
+
+def write_partial(name, outputs):
+    """
+    Write the summary or the page of a run that failed, of what exists: its rule did not run.
+
+    It is older than its inputs in the next run, and is made again then.
+
+    Parameters
+    ----------
+    name : {"summary", "report"}
+    outputs : (set of str, set of str)
+        As of `report`.
+    """
+    members, summary, page, status = map(path_of, ("members", "summary", "report", "status"))
+    words = {
+        "summary": ["--existing", members, path_of("checksums"), summary],
+        "report": ["--status", status, "--provenance", path_of("provenance"),
+                   members, summary, page],
+    }  # fmt: skip
+    if path_of(name) in (outputs[1] or ()) and os.path.exists(members):
+        done = subprocess.run(["selfcal", name, *words[name]], capture_output=True, text=True)
+        print(done.stderr, end="", file=sys.stderr)
+
+
+def shorten(lines):
+    """Return the first lines, and one that counts the others."""
+    more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    return [*lines[:MOST], *more]

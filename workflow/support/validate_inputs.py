@@ -1,0 +1,178 @@
+"""Validation of config and members before any work; each error is one line with its remedy."""
+
+import difflib
+import os
+
+import jsonschema
+import pandas as pd
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from badpix_selfcal import parameters
+from badpix_selfcal.associations import COMBINED
+
+MOST = 50  # errors that are printed
+
+
+def validate_config(config, path):
+    """
+    Fill in the defaults of a config, and validate it by its schema.
+
+    Parameters
+    ----------
+    config : dict
+    path : str
+        The schema.
+
+    Returns
+    -------
+    schema : dict
+        Its properties, by key.
+
+    Raises
+    ------
+    WorkflowError
+        With a line for each key: the nearest known key, or the values that are allowed.
+    """
+    with open(path, encoding="utf-8") as file:
+        schema = yaml.safe_load(file)["properties"]
+    for key, value in config.items():
+        kind = schema.get(key, {}).get("type")
+        # Of --config, Snakemake reads True as a boolean, true as a text.
+        if kind == "boolean" and value in ("true", "false"):
+            config[key] = value == "true"
+        elif kind == "integer" and isinstance(value, float) and value.is_integer():
+            config[key] = int(value)
+    try:
+        validate(config, path)
+    except WorkflowError as error:
+        raise WorkflowError(*find_config_errors(config, schema)) from error
+    return schema
+
+
+def find_config_errors(config, schema):
+    """Return the errors of a config, or of a row of a table of settings, one line per key."""
+    errors = []
+    for key, value in config.items():
+        rule = schema.get(key)
+        if rule is None:
+            near = difflib.get_close_matches(key, schema, 1, 0.5) or sorted(schema)
+            errors.append(f"config: unknown key {key}; known is {', '.join(near)}")
+        elif value != value or not jsonschema.Draft202012Validator(rule).is_valid(value):
+            allowed = rule.get("x-allowed") or "one of " + ", ".join(map(str, rule["enum"]))
+            errors.append(f"config: {key}: {value!r} is not {allowed}; {find_remedy(rule, value)}")
+    return errors
+
+
+def find_remedy(rule, value):
+    """Return the remedy for a value: in YAML 1.1, 1e-3 is a text, and 01204 is octal."""
+    if rule.get("type") in ("number", "integer") and isinstance(value, str):
+        try:
+            return f"YAML reads it as a text, write {float(value)!r}"
+        except ValueError:
+            pass
+    if type(value) is int and "anyOf" in rule:
+        return "quote it, as YAML reads a number (01204 as an octal one)"
+    return "correct it"
+
+
+def read_settings(path, schema):
+    """
+    Read the table of settings that tune compares.
+
+    Parameters
+    ----------
+    path : str
+    schema : dict
+        The properties of the config's schema.
+
+    Returns
+    -------
+    settings : DataFrame
+        With the columns of `parameters.SETTING`, of which the table may lack
+        `parameters.OPTIONAL`.
+
+    Raises
+    ------
+    WorkflowError
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise WorkflowError(
+            f"{path}: not a readable table ({error}); correct tune in the config"
+        ) from error
+    wanted = list(parameters.SETTING)
+    if not {*wanted} - {*parameters.OPTIONAL} <= {*table.columns} <= {*wanted} or not len(table):
+        raise WorkflowError(f"{path}: not a table of {', '.join(wanted)}; correct its columns")
+    defaults = {name: schema[name]["default"] for name in wanted}
+    rows, errors = [], []
+    for i, row in enumerate(table.to_dict("records"), start=1):
+        # An empty cell has the default, as have the parameters of the other threshold.
+        row = defaults | {name: value for name, value in row.items() if value == value}
+        for name, value in row.items():
+            if schema[name].get("type") == "integer" and float(value).is_integer():
+                row[name] = int(value)
+        errors += [f"{path}: row {i}: {error}" for error in find_config_errors(row, schema)]
+        rows.append(defaults | parameters.used_parameters(row))
+    if errors:
+        raise WorkflowError(*errors)
+    return pd.DataFrame(rows).drop_duplicates()
+
+
+def find_member_errors(members, made=()):
+    """
+    Check that the exposures of a members table exist, and that names are unique.
+
+    Parameters
+    ----------
+    members : DataFrame
+    made : collection of str
+        Exposures that need not exist, as the workflow makes them.
+
+    Returns
+    -------
+    errors : list of str
+        Each with its associations.
+    """
+    errors = []
+    combined = members[members["exptype"].isin(COMBINED)]
+    files = combined.drop_duplicates(["exposure", "path"])
+    for exposure, rows in files[files["exposure"].duplicated(keep=False)].groupby("exposure"):
+        where = name_associations(combined[combined["exposure"] == exposure])
+        paths = " and ".join(sorted(rows["path"]))
+        errors.append(f"{paths}: two files of one exposure name, members of {where}; keep one")
+    for path in files["path"]:
+        if set(path) & set("{}[]$"):
+            errors.append(f"{path}: braces, brackets or $; rename the folder or file")
+        elif path not in made and not os.path.isfile(path):
+            where = name_associations(combined[combined["path"] == path])
+            errors.append(
+                f"{path}: no such file, a member of {where}; fetch it, name its folder in "
+                "exposures, or set missing_members to skip"
+            )
+    return errors
+
+
+def find_member_warnings(members):
+    """Return a line for each exptype that looks like a misspelt role."""
+    warnings = []
+    for exptype in sorted(set(members["exptype"]) - set(COMBINED)):
+        if near := difflib.get_close_matches(exptype, COMBINED, 1, 0.7):
+            where = name_associations(members[members["exptype"] == exptype])
+            warnings.append(f"{where}: exptype {exptype} is ignored; is {near[0]} meant?")
+    return warnings
+
+
+def name_associations(members):
+    """Name the associations of some members, the first few of many."""
+    names = members["association"].unique()
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"{name}.json" for name in names[:3]) + more
+
+
+def shorten(errors):
+    """Return the first errors, and a line that counts the others."""
+    more = [f"... and {len(errors) - MOST} more"] if len(errors) > MOST else []
+    return [*errors[:MOST], *more]
