@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from badpix_selfcal.detectors import DETECTORS
+from demo.detectors import DETECTORS
 from demo.simulate import EXPOSURE_TIME, exposure
-from demo.truth import unknown_bad_pixels
+from demo.simulate_bad_pixels import unknown_bad_pixels
 
 PLANES = ("SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 
@@ -47,6 +47,16 @@ def write_exposures(folder, detector_name, number):
             model.save(str(part))
             os.replace(part, path)
     return paths
+
+
+def link_exposures(folder, path, number):
+    """Link an exposure under many names, for stacks of hundreds; return the links."""
+    folder.mkdir(parents=True, exist_ok=True)
+    links = [folder / path.name.replace("_02101_", f"_{i:05}_") for i in range(number)]
+    for link in links:
+        if not link.exists():
+            os.link(path, link)
+    return links
 
 
 def write_association(folder, name, members):

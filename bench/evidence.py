@@ -18,12 +18,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from badpix_selfcal.detectors import DETECTORS
-from badpix_selfcal.flags import HIGH, LOW, difference
-from badpix_selfcal.noise import ACROSS, SIGMA, noise
-from badpix_selfcal.running_median import running_median
+from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.noise import ACROSS, measure_noise
+from badpix_selfcal.robust_stats import SIGMA
+from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
+from demo.detectors import DETECTORS
 from demo.simulate import EXPOSURE_TIME, GAIN, READ_NOISE, cosmic_rays, scene
-from stages.threshold import flag_beyond_noise, flag_outliers
 
 DOCS = Path(__file__).parent.parent / "docs"
 KERNEL = 15
@@ -162,7 +163,7 @@ def flags_of(stack, way):
     median = running_median(usable, KERNEL, stack.axis, "shrink")
     if way == "shrink":
         return flag_outliers(usable, median)[0]
-    level = noise(usable, median, KERNEL, stack.axis)
+    level = measure_noise(usable, median, KERNEL, stack.axis)
     return flag_beyond_noise(usable, median, level)
 
 
@@ -197,7 +198,7 @@ def score(stack, flags):
         count(f"low {first} to {last}", -stack.low, low, first, last)
     false_high = high & ~((stack.steady > 0) | (stack.telegraph > 0) | (stack.blotch > 0))
     false_low = low & (stack.low == 0)
-    bump = difference(stack.light, running_median(stack.light, KERNEL, stack.axis, "shrink"))
+    bump = subtract_median(stack.light, running_median(stack.light, KERNEL, stack.axis, "shrink"))
     half = KERNEL // 2
     ends = np.ones(flags.shape, bool)
     ends[(slice(half, -half), slice(None))[:: 1 if stack.axis == 2 else -1]] = False

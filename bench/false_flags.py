@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from badpix_selfcal.deviants import seem_good, significance_of
-from badpix_selfcal.images import read_image
-from badpix_selfcal.noise import noise
-from badpix_selfcal.running_median import running_median
-from stages.threshold import flag_beyond_noise, flag_outliers
+from badpix_selfcal.fits_io import read_image
+from badpix_selfcal.median import running_median
+from badpix_selfcal.noise import measure_noise
+from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
+from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
 
 ROOT = Path(__file__).parent.parent
 MANY = 100  # false flags: below, a ratio says little
@@ -33,7 +33,7 @@ def main(folder):
         axis, detector = header["BPXAXIS"], header["DETECTOR"].lower()
         truth, _ = read_image(folder / f"demo/exposures/truth_{detector}.fits")
         minimum, _ = read_image(path.parent / "minimum.fits")
-        judged = significance_of(minimum, axis)
+        judged = measure_significance(minimum, axis)
         medians = {}
         for row in settings:
             kernel, mode, way = int(row["kernel_size"]), row["edge_mode"], row["threshold"]
@@ -42,7 +42,7 @@ def main(folder):
             median = medians[kernel, mode]
             if way == "sigma":
                 cuts = float(row["nsigma_lower"]), float(row["nsigma_upper"])
-                scale = noise(minimum, median, kernel, axis)
+                scale = measure_noise(minimum, median, kernel, axis)
                 flags = flag_beyond_noise(minimum, median, scale, *cuts)
                 group = f"sigma, kernel {kernel}"
             else:
@@ -52,7 +52,7 @@ def main(folder):
             counts = []
             for value, sign in ((2, 1), (1, -1)):
                 true = np.count_nonzero((flags == value) & (sign * truth <= 0))
-                estimate = np.count_nonzero(seem_good(flags == value, judged, sign))
+                estimate = np.count_nonzero(find_false_positives(flags == value, judged, sign))
                 counts += [true, estimate]
                 if true >= MANY:
                     ratios[group].append(estimate / true)

@@ -22,6 +22,7 @@ import stage_times
 from astropy.io import fits
 from data import (
     archive_pattern,
+    link_exposures,
     many_exposures,
     many_tables,
     notebook_pattern,
@@ -243,13 +244,13 @@ def variants(name, folder, pattern, changes, repeats, report):
 
 def stage_peak(folder, paths):
     """Return the largest peak memory of the stages' programs for one stack, in MB."""
-    files = {n: folder / f"{n}.fits" for n in ("pedestal", "minimum", "median", "flags", "out")}
+    files = {n: folder / f"{n}.fits" for n in ("pedestal", "minimum", "median", "flags")}
     steps = [
         ["pedestal", *paths, "--output", files["pedestal"]],
         ["minimum", files["pedestal"], files["minimum"]],
         ["median", files["minimum"], files["median"]],
         ["threshold", files["minimum"], files["median"], files["flags"]],
-        ["write_back", paths[0], files["flags"], files["out"]],
+        ["write_back", files["flags"], folder / "flagged", *paths[:8]],
     ]
     peaks = []
     for name, *words in steps:
@@ -298,13 +299,10 @@ def deep(cases, report):
     for name, path, n in cases:
         folder = HERE / "runs" / "deep"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        names = [path.name.replace("_02101_", f"_{i:05}_") for i in range(n)]
-        for link in names:
-            os.link(path, folder / link)
-        members = [(name, "selfcal" if i else "science") for i, name in enumerate(names)]
+        links = link_exposures(folder, path, n)
+        members = [(link.name, "selfcal" if i else "science") for i, link in enumerate(links)]
         write_association(folder, "p", members)
-        peak = stage_peak(folder / "stages", [folder / name for name in names])
+        peak = stage_peak(folder / "stages", links)
         seconds, main = workflow(folder / "run", f"{folder.resolve()}/*.json")
         memory = f"{peak:.0f} MB in a job, {main:.0f} MB in Snakemake"
         report.say(f"{name}, {n} exposures in one stack", f"{seconds:.1f}", memory)
@@ -318,7 +316,7 @@ def planning(counts, report):
             folder = HERE / "runs" / "planning" / f"{pattern.__name__}{n}"
             shutil.rmtree(folder, ignore_errors=True)
             glob = many_tables(folder.resolve(), n, pattern)
-            seconds, peak = workflow(folder / "run", glob, targets=["--dry-run", "--quiet"])
+            seconds, peak = workflow(folder / "run", glob, targets=["--dry-run"])
             name = pattern.__name__.replace("_", " ")
             report.say(f"planning, {name}, {n}", f"{seconds:.1f}", f"{peak:.0f} MB")
             shutil.rmtree(folder)
@@ -333,12 +331,7 @@ def generating(counts, report):
         run, exposures = folder / "run", folder / "exposures"
         words = [f"exposures={exposures}"]
         seconds, peak = workflow(run, "none", *words, targets=["--", "generate"])
-        program = [sys.executable, HERE.parent / "scripts" / "selfcal", "generate", exposures]
-        watched = [sys.executable, HERE / "watch.py", *program]
-        done = subprocess.run(watched, capture_output=True, text=True, cwd=run, check=True)
-        memory = float(done.stdout.split()[-1])
-        text = f"{memory:.0f} MB in generate, {peak:.0f} MB in Snakemake"
-        report.say(f"generate, {n} exposures", f"{seconds:.1f}", text)
+        report.say(f"generate, {n} exposures", f"{seconds:.1f}", f"{peak:.0f} MB")
         shutil.rmtree(folder)
 
 

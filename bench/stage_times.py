@@ -10,8 +10,8 @@ import time
 import numpy as np
 from stcal.outlier_detection.utils import medfilt
 
-from badpix_selfcal.running_median import running_median
-from stages.minimum import minimum
+from badpix_selfcal.median import running_median
+from badpix_selfcal.minimum import take_minimum
 
 REPEATS = 3
 
@@ -52,8 +52,8 @@ def rows(kernel_sizes=(5, 15, 51, 151)):
             times = compare((medfilt, image, kernel), (running_median, image, kernel_size, axis))
             yield f"median, kernel {kernel_size}, axis {axis}", "stcal's medfilt", *times
     planes = [np.roll(image, i) for i in range(36)]
-    times = compare((nanmin_of_stack, planes), (minimum, planes), lambda result: result[0])
-    yield "minimum of 36 planes, and whose it is", "numpy.nanmin of their stack", *times
+    times = compare((nanmin_of_stack, planes), (take_minimum, planes), lambda result: result[0])
+    yield "minimum of 36 planes, and its source", "numpy.nanmin of their stack", *times
 
 
 def nanmin_of_stack(planes):

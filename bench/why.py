@@ -40,7 +40,7 @@ from jwst.datamodels import ModelContainer
 from matplotlib.figure import Figure
 from stdatamodels.jwst import datamodels
 
-from badpix_selfcal.detectors import DETECTORS
+from demo.detectors import DETECTORS
 from demo.simulate import (
     DEAD,
     EXPOSURE_TIME,
@@ -52,7 +52,7 @@ from demo.simulate import (
     cosmic_rays,
     known_bad_pixels,
 )  # fmt: skip
-from demo.truth import unknown_bad_pixels
+from demo.simulate_bad_pixels import unknown_bad_pixels
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
