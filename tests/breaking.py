@@ -4,6 +4,7 @@ Ways to break inputs and runs at random, by a seed: for the tests, a few; for `m
 Each returns what became of it in a word, or raises an AssertionError where a promise is broken.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -12,56 +13,99 @@ import subprocess
 import time
 from pathlib import Path
 
+import fitsio
 import numpy as np
 import pandas as pd
 from astropy.io import fits
-from conftest import ROOT, Workflow, write_association, write_exposure, write_nods
-from disks import command, disk
+from conftest import Workflow, planes_of, write_association, write_exposure, write_nods
+from disks import disk, small_disk
 
-from badpix_selfcal import tables
-from badpix_selfcal.headers import read_hdus
-from badpix_selfcal.program import Fault
-from selfcal_rules import checks
+import validate_inputs
+from badpix_selfcal.associations import COLUMNS, NAME, read_rows
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.fits_io import read_dq
+from badpix_selfcal.pedestal import read_planes
+from badpix_selfcal.write_back import apply_flags, write_flagged
 
 # ---- inputs --------------------------------------------------------------------------------------
 
+SHAPE = (8, 10)
 
-def structure(path):
-    """Return name, shape and place of the data of each HDU, by astropy; None if it cannot."""
+
+@functools.cache
+def make_exposure(folder, compressed):
+    """Return an exposure's bytes, where its headers begin, their cards, and its planes."""
+    path = folder / "whole_rate.fits"
+    write_exposure(path, planes=planes_of(SHAPE))
+    if compressed:
+        with fits.open(path) as hdus:
+            kind = {"compression_type": "GZIP_1", "quantize_level": 0}
+            hdus["SCI"] = fits.CompImageHDU(hdus["SCI"].data, hdus["SCI"].header, "SCI", **kind)
+            hdus.writeto(path, overwrite=True)
+    with fits.open(path, disable_image_compression=True) as hdus:
+        headers = [(hdu.fileinfo()["hdrLoc"], len(hdu.header) + 1) for hdu in hdus]
+    return path.read_bytes(), headers, read_by_astropy(path)
+
+
+def read_by_astropy(path):
+    """Return SCI and DQ, those that astropy can read."""
     try:
         with fits.open(path) as hdus:
-            return [(h.name.upper(), h.shape, h.fileinfo()["datLoc"]) for h in hdus[1:]]
+            planes = {name: hdus[name].data for name in ("SCI", "DQ") if name in hdus}
+            return {n: p.astype("u4" if n == "DQ" else "f4") for n, p in planes.items()}
     except Exception:
-        return None
+        return {}
 
 
-def break_header(folder, rng):
-    """A few bytes of the headers, the end, a block twice: refused, or read as astropy reads it."""
-    path = folder / "x_rate.fits"
-    if not (folder / "whole_rate.fits").exists():
-        write_exposure(folder / "whole_rate.fits")
-    with fits.open(folder / "whole_rate.fits") as hdus:
-        spans = [(h.fileinfo()["hdrLoc"], h.fileinfo()["datLoc"]) for h in hdus]
-    broken = bytearray((folder / "whole_rate.fits").read_bytes())
+def break_exposure(folder, rng):
+    """
+    Break a few bytes of the headers, cut off the end, double a block.
+
+    The exposure is refused, or SCI and DQ are read as astropy reads them, and flagged so. Accepted
+    differences, where astropy refuses the file or drops an HDU and those after it:
+
+    - the plane is read as before the damage, as cfitsio skips what follows a value;
+    - DQ is missing, as its EXTNAME is damaged.
+    """
+    whole, headers, before = make_exposure(folder, compressed=bool(rng.random() < 0.02))
+    before = {name: plane.copy() for name, plane in before.items()}
+    broken = bytearray(whole)
     for _ in range(rng.integers(1, 4)):
-        broken[int(rng.integers(*spans[rng.integers(len(spans))]))] = int(rng.integers(256))
-    kind = rng.integers(10)
+        # Of three in four, some text: what cannot be printed is always refused.
+        value = rng.integers(32, 127) if rng.random() < 0.75 else rng.integers(256)
+        start, n_cards = headers[rng.integers(len(headers))]
+        broken[start + int(rng.integers(80 * n_cards))] = int(value)
+    kind = rng.integers(20)
     if kind == 0:
         del broken[int(rng.integers(len(broken))) :]
     elif kind == 1:
         place = 2880 * int(rng.integers(len(broken) // 2880))
         broken[place:place] = broken[place : place + 2880]
-    path.write_bytes(broken)
+    path, target = str(folder / "x_rate.fits"), str(folder / "flagged.fits")
+    Path(path).write_bytes(broken)
+    flags = (rng.random(SHAPE) < 0.1).astype(np.uint8)
+    header = {"DETECTOR": "NRS1", "BPXSTACK": "x"}
     try:
-        found = [(h.name, h.shape, h.start) for h in read_hdus(str(path))[1:]]
-    except Fault as fault:
-        assert str(fault).startswith(str(path)), fault  # noqa: PT017
+        found = {"SCI": next(read_planes([path]))[1], "DQ": read_dq(path)}
+        write_flagged(path, target, flags, header, [], "flagged.fits")
+    except InputError as error:
+        assert str(error).startswith(path), error  # noqa: PT017
+        assert len(str(error).splitlines()) == 1, error  # noqa: PT017
         return "refused"
-    wanted = structure(path)
-    if wanted is None:
-        return "read, astropy refuses"
-    assert found == wanted
-    return "read as by astropy"
+    by_astropy = read_by_astropy(path)
+    for name, plane in found.items():
+        accepted = [by_astropy[name]] if name in by_astropy else [before[name]]
+        if "DQ" not in by_astropy and name == "DQ":
+            accepted.append(np.zeros(SHAPE, "u4"))
+        assert is_among(plane, accepted), name
+        for other in accepted:
+            apply_flags({name: other}, flags > 0)
+        assert is_among(fitsio.read(target, ext=name), accepted), name
+    return "read as by astropy" if by_astropy else "read, astropy refuses"
+
+
+def is_among(plane, others):
+    return any(np.array_equal(plane, other, equal_nan=True) for other in others)
 
 
 ODD = [
@@ -95,21 +139,22 @@ def break_association(folder, rng):
     for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
         content[rng.integers(len(content))] = int(rng.integers(256))
     path.write_bytes(content)
-    schema = checks.read_schema(ROOT / "workflow/schemas/members.schema.yaml")
-    _, rows, faults = tables.read_members(str(path))
-    if not faults:
-        frame = pd.DataFrame(rows, columns=tables.COLUMNS)
-        paths = set(frame["path"])
-        faults = checks.member_faults(frame, schema, paths)
-        assert faults or all(tables.NAME.fullmatch(name) for name in frame["product"])
-    assert all("x_asn" in line or "a_rate" in line or "b_rate" in line for line in faults), faults
-    return "refused" if faults else "read"
+    try:
+        rows = read_rows(str(path))
+    except InputError as error:
+        errors = str(error).splitlines()
+    else:
+        members = pd.DataFrame(rows, columns=COLUMNS)
+        errors = validate_inputs.find_member_errors(members, made=set(members["path"]))
+        assert all(NAME.fullmatch(name) for name in members["product"])
+    assert all("x_asn" in line or "a_rate" in line or "b_rate" in line for line in errors), errors
+    return "refused" if errors else "read"
 
 
 # ---- runs ----------------------------------------------------------------------------------------
 
 
-def results(folder):
+def read_results(folder):
     """Return the bytes of the images and flagged associations below a folder's results."""
     places = ("stacks/*/*.fits", "flagged/*/*.fits", "associations/*.json")
     found = [path for place in places for path in folder.glob(f"results/{place}")]
@@ -125,49 +170,53 @@ def write_inputs(folder):
     return workflow
 
 
-def whole_or_not_there(folder, wanted):
-    """Assert that what has the name of a result is the result."""
-    for name, content in results(folder).items():
+def check_goes_on(workflow, wanted):
+    """
+    Assert that what has the name of a result is whole, and that the plain command does the rest.
+
+    After a kill -9 or a power cut, Snakemake asks for --unlock first.
+    """
+    for name, content in read_results(workflow.folder).items():
         if not name.endswith("/pedestal.fits"):  # which does not outlive a run
             assert content == wanted[name], f"{name} is not whole"
-
-
-def goes_on(workflow, wanted):
-    """Assert that the plain command makes the rest, and that nothing is left to do then."""
     done = workflow.run(check=False)
+    if "--unlock" in done.stdout:
+        workflow.run("--unlock")
+        done = workflow.run(check=False)
     assert done.returncode == 0, done.stdout
-    assert results(workflow.folder) == wanted
-    again = workflow.run("--dry-run").stdout
-    assert "Nothing to be done" in again, again
-
-
-def kill_run(folder, rng, wanted, seconds):
-    """kill -9 of all its processes, or of the first alone."""
-    workflow = write_inputs(folder)
-    run = workflow.start()
-    time.sleep(rng.uniform(0, seconds))
-    alone = rng.random() < 0.3
-    run.kill() if alone else run.kill_all()
-    run.communicate()
-    whole_or_not_there(folder, wanted)
-    goes_on(workflow, wanted)
+    assert read_results(workflow.folder) == wanted
+    assert workflow.jobs() == {}
     return "went on"
 
 
-def end_run(folder, rng, wanted, seconds):
-    """SIGTERM: the run ends, and says whether it is done."""
+def kill_all(run):
+    """kill -9 of all processes of a run."""
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+
+
+def kill_run(folder, rng, wanted, seconds):
+    """kill -9 at any moment of a run."""
     workflow = write_inputs(folder)
     run = workflow.start()
     time.sleep(rng.uniform(0, seconds))
-    run.send_signal(signal.SIGTERM)
+    kill_all(run)
+    return check_goes_on(workflow, wanted)
+
+
+def end_run(folder, rng, wanted, seconds):
+    """SIGTERM: the run ends, and leaves no lock."""
+    workflow = write_inputs(folder)
+    run = workflow.start()
+    time.sleep(rng.uniform(0, seconds))
+    run.terminate()
     try:
         run.communicate(timeout=60)
     except subprocess.TimeoutExpired as error:
-        run.kill_all()
+        kill_all(run)
         raise AssertionError("SIGTERM does not end the run") from error
-    whole_or_not_there(folder, wanted)
-    goes_on(workflow, wanted)
-    return "ended"
+    assert not list(folder.glob(".snakemake/locks/*"))
+    return check_goes_on(workflow, wanted)
 
 
 def cut_power(folder, rng, wanted, seconds):
@@ -177,35 +226,26 @@ def cut_power(folder, rng, wanted, seconds):
         run = workflow.start()
         if rng.random() < 0.8:
             time.sleep(rng.uniform(0, seconds))
-            run.kill_all()
+            kill_all(run)
         run.communicate()
         made.cut_power()
-        whole_or_not_there(workflow.folder, wanted)
-        goes_on(workflow, wanted)
-    return "went on"
+        return check_goes_on(workflow, wanted)
 
 
 def fill_disk(folder, rng, wanted, seconds):
-    """Room for a part of the results: a fault that says so, and with more room the run goes on."""
+    """Room for a part of the results: an error that says so; with more room the run goes on."""
     del seconds
     place = folder / "small"
     place.mkdir()
-    needed = sum(map(len, wanted.values())) // 1024
-    command("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place))
-    try:
+    with small_disk(place, 64 << 20) as resize:
         workflow = write_inputs(place / "run")
-        used = (shutil.disk_usage(place).used >> 10) + int(rng.integers(4, needed))
-        command("mount", "-o", f"remount,size={used}k", str(place))
+        needed = sum(map(len, wanted.values()))
+        resize(shutil.disk_usage(place).used + int(rng.integers(4 << 10, needed)))
         done = workflow.run("--keep-going", check=False)
-        full = "No space left" in done.stdout or "make room" in done.stdout
         assert done.returncode, "it fitted"
-        assert full, done.stdout
-        command("mount", "-o", "remount,size=64m", str(place))
-        whole_or_not_there(workflow.folder, wanted)
-        goes_on(workflow, wanted)
-    finally:
-        command("umount", str(place))
-    return "went on"
+        assert "No space left" in done.stdout or "make room" in done.stdout, done.stdout
+        resize(64 << 20)
+        return check_goes_on(workflow, wanted)
 
 
 def start_two(folder, rng, wanted, seconds):
@@ -218,13 +258,11 @@ def start_two(folder, rng, wanted, seconds):
     codes = [run.returncode for run in pair]
     assert 0 in codes, said
     for code, text in zip(codes, said, strict=True):
-        assert code == 0 or "LockException" in text, text
-    assert results(folder) == wanted
-    assert workflow.jobs() == {}
-    return "one was refused" if any(codes) else "one after the other"
+        assert code == 0 or "--unlock" in text, text
+    return check_goes_on(workflow, wanted)
 
 
-INPUTS = {"headers": break_header, "associations": break_association}
+INPUTS = {"exposures": break_exposure, "associations": break_association}
 RUNS = {
     "killed": kill_run,
     "ended by SIGTERM": end_run,
@@ -238,16 +276,10 @@ def quiet_run(folder):
     """Make the results that each run must come to; return them, and the seconds of a run."""
     workflow = write_inputs(folder)
     began = time.monotonic()
-    run = workflow.start()
-    out, _ = run.communicate()
-    assert run.returncode == 0, out
-    return results(workflow.folder), time.monotonic() - began
+    workflow.run()
+    return read_results(workflow.folder), time.monotonic() - began
 
 
-def trial(kind, seed, folder, wanted=None, seconds=None):
+def trial(kind, seed, folder, *quiet):
     """Break something once, by a seed, in an empty folder; return what became of it."""
-    rng = np.random.default_rng(seed)
-    folder = Path(folder)
-    if kind in INPUTS:
-        return INPUTS[kind](folder, rng)
-    return RUNS[kind](folder, rng, wanted, seconds)
+    return (INPUTS | RUNS)[kind](Path(folder), np.random.default_rng(seed), *quiet)

@@ -1,7 +1,5 @@
 """Small exposures, associations and runs of the workflow, for all tests."""
 
-import ast
-import gc
 import json
 import os
 import re
@@ -12,41 +10,20 @@ import sys
 import time
 from pathlib import Path
 
-import forked
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from badpix_selfcal.program import load
+from badpix_selfcal.cli import load
 
 ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"  # data to measure with, which are not part of the repository
 SHAPES = {"MIRIFUSHORT": (72, 530), "MIRIFULONG": (72, 530), "NRS1": (48, 64)}
 
 # jwst needs no network for this step, if told so before it is imported.
 os.environ.update(CRDS_SERVER_URL="", CRDS_PATH="crds", STPIPE_DISABLE_CRDS_STEPPARS="true")
-# Else each of hundreds of runs compiles anew what it imports.
+# Else each of hundreds of runs compiles what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-
-# A process runs a whole file: first Slurm, which mostly waits, then the longest.
-FIRST = [
-    f"test_{name}.py"
-    for name in (
-        *("slurm", "reruns", "workflow", "download", "tutorial", "figures", "page", "readme"),
-        *("parity", "locks", "broken", "verify", "deployment", "refused", "errors"),
-    )
-]
-
-
-def pytest_collection_modifyitems(items):
-    """Begin with the longest files, so that all processes end at about the same time."""
-    names = [*FIRST, None]
-    items.sort(key=lambda item: names.index(item.path.name if item.path.name in FIRST else None))
-
-
-def pytest_collection_finish():
-    """Look no more for garbage among the modules that are imported now: a fifth of many tests."""
-    gc.freeze()
 
 
 def planes_of(shape, seed=0):
@@ -152,40 +129,26 @@ def call(name, *words):
     module.main(module.options().parse_args([str(word) for word in words]))
 
 
-def flag(folder, exposures, outputs, **parameters):
-    """Take exposures through the five stages by hand; `outputs` maps exposure to flagged file."""
-    options = {key: f"--{key.replace('_', '-')}" for key in parameters}
-    chosen = {key: (option, parameters[key]) for key, option in options.items()}
-
-    def of(*keys):
-        return [word for key in keys if key in chosen for word in chosen[key]]
-
-    names = ("pedestal", "minimum", "unusable", "median", "noise", "flags")
-    f = {n: os.path.join(folder, f"{n}.fits") for n in names}
+def flag(folder, exposures, **parameters):
+    """Take exposures through the five stages by hand; return the files of the stages by name."""
+    names = ("pedestal", "minimum", "excluded", "median", "noise", "flags", "flagged")
+    f = {n: os.path.join(folder, f"{n}.fits" if n != "flagged" else n) for n in names}
+    words = {"median": [], "threshold": []}
+    for key, value in parameters.items():
+        stage = "median" if key in ("kernel_size", "edge_mode", "dispersion_axis") else "threshold"
+        words[stage] += [f"--{key.replace('_', '-')}", value]
     call("pedestal", *exposures, "--output", f["pedestal"])
     call("minimum", f["pedestal"], f["minimum"])
-    median = of("kernel_size", "edge_mode", "dispersion_axis")
     if parameters.get("edge_mode") == "shrink":
-        call("unusable", f["minimum"], f["unusable"], *exposures)
-        median += ["--unusable", f["unusable"]]
-    call("median", f["minimum"], f["median"], *median)
-    threshold = of("flagfrac_lower", "flagfrac_upper", "threshold", "nsigma_lower", "nsigma_upper")
+        call("excluded", f["minimum"], f["excluded"], *exposures)
+        words["median"] += ["--excluded", f["excluded"]]
+    call("median", f["minimum"], f["median"], *words["median"])
     if parameters.get("threshold") == "sigma":
         call("noise", f["minimum"], f["median"], f["noise"])
-        threshold += ["--noise", f["noise"]]
-    call("threshold", f["minimum"], f["median"], f["flags"], *threshold)
-    for exposure, output in outputs.items():
-        call("write_back", exposure, f["flags"], output)
+        words["threshold"] += ["--noise", f["noise"]]
+    call("threshold", f["minimum"], f["median"], f["flags"], *words["threshold"])
+    call("write_back", f["flags"], f["flagged"], *exposures)
     return f
-
-
-def add_statement(path, function):
-    """Add a statement to a function of a program, as an edit of what it computes."""
-    lines = path.read_text().splitlines()
-    tree = ast.parse("\n".join(lines))
-    (node,) = (n for n in tree.body if getattr(n, "name", None) == function)
-    lines.insert(node.body[-1].lineno - 1, "    edited = 1  # noqa: F841")
-    path.write_text("\n".join(lines) + "\n")
 
 
 def wait_for(what, wanted, seconds=20):
@@ -197,57 +160,55 @@ def wait_for(what, wanted, seconds=20):
     return found
 
 
-def started(words, snakefile):
-    """Return the arguments of a run that is started."""
-    config = ("--config", "associations=asn/*.json")
-    return [str(word) for word in ("--cores", "2", *config, "--snakefile", snakefile, *words)]
-
-
 class Workflow:
     """The workflow in a working directory of its own."""
 
     def __init__(self, folder):
         self.folder = folder
 
-    def run(self, *arguments, associations="asn/*.json", check=True, config=(), snakefile=None):
-        """Run snakemake; its stdout and stderr come back as one text in `stdout`."""
+    def command(self, *arguments, associations="asn/*.json", config=(), snakefile=None):
+        """Return the command that users type."""
         config = [*config, *([f"associations={associations}"] if associations else [])]
         words = [
-            *("--cores", "2"),
+            *(sys.executable, "-m", "snakemake", "--cores", "2"),
             *("--snakefile", snakefile or ROOT / "Snakefile", "--directory", self.folder),
             *(["--config", *config] if config else []),
             *arguments,
         ]
-        done = forked.run([str(word) for word in words], self.folder)
-        if check and done.returncode:
-            raise AssertionError(done.stdout)
-        return done
+        return [str(word) for word in words]
 
-    def start(self, *words, snakefile=ROOT / "Snakefile"):
-        """Start a run in a session of its own; return its process."""
-        return forked.Started(started(words, snakefile), self.folder)
-
-    def start_anew(self, *words, before=()):
-        """Start a run by the command that users type, `before` which another may stand."""
-        return subprocess.Popen(
-            [*before, sys.executable, "-m", "snakemake", *started(words, ROOT / "Snakefile")],
+    def run(self, *arguments, check=True, **options):
+        """Run snakemake; its stdout and stderr come back as one text in `stdout`."""
+        done = subprocess.run(
+            self.command(*arguments, **options),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        if check and done.returncode:
+            raise AssertionError(done.stdout)
+        return done
 
-    def jobs(self, *arguments, **kw):
+    def start(self, *arguments, **options):
+        """Start a run in a session of its own; return its process."""
+        return subprocess.Popen(
+            self.command(*arguments, **options),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def jobs(self, *arguments, **options):
         """Count the jobs of each rule in a dry run, without `all`."""
-        text = self.run("--dry-run", *arguments, **kw).stdout
+        text = self.run("--dry-run", *arguments, **options).stdout
         if "Nothing to be done" in text:
             return {}
-        rows = re.findall(
-            r"^ *([a-z_]+(?: [a-z_]+)*) +(\d+) *$", text.partition("Job stats")[2], re.M
-        )
-        counts = {rule.replace(" ", "_"): int(n) for rule, n in rows}  # the logger's own spelling
-        assert counts, text
-        return {rule: n for rule, n in counts.items() if rule not in ("all", "total")}
+        rows = re.findall(r"^([a-z_]+) +(\d+)$", text.partition("Job stats")[2], re.M)
+        assert rows, text
+        return {rule: int(n) for rule, n in rows if rule not in ("all", "total")}
 
     def path(self, *parts):
         return self.folder.joinpath(*parts)
@@ -297,10 +258,15 @@ def finished(tmp_path_factory):
     return workflow.folder
 
 
+def copy_run(source, target):
+    """Copy the folder of a run with its modification times."""
+    shutil.copytree(source, target, symlinks=True)
+    for path in target.rglob(".snakemake_timestamp"):
+        shutil.copystat(source / path.relative_to(target), path)
+    return Workflow(target)
+
+
 @pytest.fixture
 def done(finished, tmp_path):
-    """Return a copy of that folder, with its modification times."""
-    shutil.copytree(finished, tmp_path / "run", symlinks=True)
-    for path in (tmp_path / "run").rglob(".snakemake_timestamp"):
-        shutil.copystat(finished / path.relative_to(tmp_path / "run"), path)
-    return Workflow(tmp_path / "run")
+    """Return a copy of the folder where everything is done."""
+    return copy_run(finished, tmp_path / "run")

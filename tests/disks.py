@@ -1,4 +1,4 @@
-"""Disks to break: an ext4 in a file, whose power can be cut, and one of a given size. For root."""
+"""Disks to break: an ext4 in a file, whose power can be cut, and a small one. For root."""
 
 import contextlib
 import fcntl
@@ -68,6 +68,16 @@ def command(*words):
     if done.returncode:
         raise NotHereError(f"{words[0]}: {done.stderr.strip()}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """Mount a disk of so many bytes at a folder, empty; yield a function that sets another size."""
+    command("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
+    try:
+        yield lambda size: command("mount", "-o", f"remount,size={size}", folder)
+    finally:
+        command("umount", folder)
 
 
 @contextlib.contextmanager

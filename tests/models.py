@@ -7,16 +7,11 @@ from astropy.coordinates import ICRS
 from astropy.modeling import models
 from conftest import SHAPES, planes_of
 
-from badpix_selfcal.models import datamodels as quick_datamodels
-
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from gwcs import coordinate_frames
     from gwcs.wcs import WCS
     from jwst import datamodels
-
-    # asdf parses its schemas for each reference to them: a third of the time of jwst's step.
-    quick_datamodels()
 
 ATTRIBUTES = {
     "SCI": "data",
@@ -40,7 +35,7 @@ def simple_wcs():
     )
 
 
-def write_model(path, detector, seed, dispaxis=True, planes=None):
+def write_model(path, detector, seed, planes=None):
     """Write an exposure by way of stdatamodels, WCS and history included."""
     planes = planes or planes_of(SHAPES[detector], seed)
     miri = detector.upper().startswith("MIRI")
@@ -55,8 +50,7 @@ def write_model(path, detector, seed, dispaxis=True, planes=None):
         model.meta.observation.date = "2026-10-01"
         model.meta.observation.time = "12:00:00"
         model.meta.cal_step.assign_wcs = "COMPLETE"
-        if dispaxis:
-            model.meta.wcsinfo.dispersion_direction = 2 if miri else 1
+        model.meta.wcsinfo.dispersion_direction = 2 if miri else 1
         model.meta.wcs = simple_wcs()
         model.add_history_entry("made for a test")
         model.save(str(path))

@@ -4,31 +4,28 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from conftest import Workflow, program, write_association, write_exposure
+from conftest import call, flag, write_exposure
 from jwst.dq_init import DQInitStep
 from stdatamodels.jwst.datamodels import MaskModel, RampModel
 
-from tools.mask import changes, often_flagged, write_mask
+from badpix_selfcal.associations import COLUMNS
+from badpix_selfcal.errors import InputError
+from tools.mask import count_changes, find_often_flagged, write_mask
 
 HEADER = {"INSTRUME": "MIRI", "DETECTOR": "MIRIFULONG"}
 SHAPE = (1024, 1032)
 BAD = 1 | 1 << 30
 
 
-@pytest.mark.parametrize(
-    ("share", "expected"),
-    [(0.1, [1, 1, 1, 0]), (0.5, [1, 1, 0, 0]), (0.75, [1, 0, 0, 0]), (1, [0, 0, 0, 0])],
-)
-def test_flagged_in_enough_stacks(share, expected):
+def test_flagged_in_enough_stacks_and_what_changed_against_dq():
     stacks = np.array([[[1, 1, 1, 0]], [[1, 1, 0, 0]], [[1, 0, 0, 0]], [[0, 0, 0, 0]]], bool)
-    assert often_flagged(stacks, share).tolist() == [[bool(e) for e in expected]]
-
-
-def test_what_changed_against_dq():
+    for fraction, n in ((0.1, 3), (0.5, 2), (0.75, 1), (1, 0)):
+        often = find_often_flagged(stacks, fraction)
+        assert often.tolist() == [[True] * n + [False] * (4 - n)]
     flagged = np.array([1, 1, 0, 0, 0], bool)
     known = np.array([1, 0, 1, 1, 0], bool)
     judged = np.array([1, 1, 1, 0, 1], bool)
-    assert changes(flagged, judged, known) == (2, 3, 1, 1, 1)
+    assert count_changes(flagged, judged, known) == (2, 3, 1, 1, 1)
 
 
 def ramp(path):
@@ -86,37 +83,53 @@ def test_the_mask_is_applied_by_jwst(tmp_path, merged):
     assert np.array_equal(result.groupdq[0, 1], expected & 1)
 
 
-def test_the_target_mask_of_two_runs(nods, tmp_path):
-    """Of the run and of another folder; the table tells dates."""
-    config = ["flagfrac_upper=0.01", "force_single=true"]
-    (tmp_path / "other").mkdir()
-    other = Workflow(tmp_path / "other")
-    for i in range(2):
-        path = other.path(f"e{i}_nrs1_rate.fits")
-        write_exposure(path, seed=i, primary={"DATE-OBS": "2026-11-01"})
-    pair = [("../e0_nrs1_rate.fits", "science"), ("../e1_nrs1_rate.fits", "background")]
-    write_association(other.path("asn/x_asn.json"), ("p", pair))
-    other.run("--quiet", "all", config=config[:1])
-    folders = f"mask_folders=['{other.folder}']"
-    nods.run("--quiet", "all", "--", "mask", config=[*config, folders, "mask_share=0.6"])
-    stacks = [*nods.path("results/stacks").iterdir(), *other.path("results/stacks").iterdir()]
-    flagged = np.array([fits.getdata(stack / "flags.fits") > 0 for stack in stacks])
-    assert len(flagged) == 3
+def make_run(folder, stacks, date):
+    """Make the files of a run that mask reads; `stacks` maps names to seeds of exposures."""
+    rows, flagged = [("y_asn", "p", "e9", "science", "e9_rate.fits", "skipped")], []
+    for stack, seeds in stacks.items():
+        for i in seeds:
+            write_exposure(folder / f"e{i}_rate.fits", seed=i, primary={"DATE-OBS": date})
+            rows.append(("x_asn", "p", f"e{i}", "science", f"e{i}_rate.fits", stack))
+        place = folder / "results/stacks" / stack
+        place.mkdir(parents=True)
+        paths = [str(folder / f"e{i}_rate.fits") for i in seeds]
+        flagged.append(fits.getdata(flag(place, paths, flagfrac_upper=0.01)["flags"]) > 0)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "results/members.csv", index=False)
+    return flagged
+
+
+@pytest.mark.parametrize("prefix", ["", "sub/"])
+def test_the_mask_of_two_runs(tmp_path, monkeypatch, prefix):
+    """Of the run, which may be a module's, and of another folder; the table tells dates."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    flagged = make_run(own, {"a": (1, 2), "b": (3,)}, "2026-10-01")
+    flagged += make_run(other, {"a": (4, 5)}, "2026-11-01")
+    if prefix:
+        own.joinpath("sub").mkdir()
+        own.joinpath("results").rename(own / "sub/results")
+    monkeypatch.chdir(own)
+    words = (f"{prefix}results/members.csv", f"{prefix}results/mask", "--runs", other)
+    call("mask", *words, "--min-fraction", "0.6")
     expected = np.sum(flagged, axis=0) >= 2
-    with MaskModel(nods.path("results/mask/nrs1.fits")) as mask:
+    assert expected.any()
+    path = own / prefix / "results/mask/nrs1.fits"
+    with MaskModel(path) as mask:
         assert np.array_equal(mask.dq, np.where(expected, BAD, 0))
         assert str(mask.meta.useafter).startswith("2026-10-01")
-    table = pd.read_csv(nods.path("results/mask/nrs1.csv")).set_index("date")
+    table = pd.read_csv(path.with_suffix(".csv")).set_index("date")
     assert table["stacks"].to_dict() == {"2026-10-01": 2, "2026-11-01": 1}
     assert table["exposures"].to_dict() == {"2026-10-01": 3, "2026-11-01": 2}
     row = table.loc["2026-11-01"]
     assert row["flagged"] == np.count_nonzero(flagged[2]) == row["stable"] + row["new"]
-    before = nods.path("results/mask/nrs1.fits").read_bytes()
-    nods.run("--quiet", "all", "--", "mask", config=[*config, folders, "mask_share=0.6"])
-    assert nods.path("results/mask/nrs1.fits").read_bytes() == before
 
 
-def test_a_mask_of_what_never_ran(tmp_path):
-    done = program("mask", tmp_path / "mask", tmp_path, check=False)
-    assert done.returncode == 1
-    assert "name folders in which the workflow has run" in done.stderr
+def test_the_target_mask(done):
+    """Of the parameters in force; a folder where nothing ran is refused."""
+    done.run("--", "mask")
+    with MaskModel(done.path("results/mask/nrs1.fits")) as mask:
+        (flags,) = done.path("results/stacks").glob("*/flags.fits")
+        assert np.array_equal(mask.dq > 0, fits.getdata(flags) > 0)
+    assert "mask" not in done.jobs("mask")
+    assert done.jobs("mask", config=["mask_min_fraction=1"]) == {"mask": 1}
+    with pytest.raises(InputError, match="name folders in which the workflow has run"):
+        call("mask", done.path("results/members.csv"), done.path("m"), "--runs", done.path("asn"))

@@ -4,9 +4,10 @@ The numbers of the real jwst: its step on the same exposures, to the bit.
 The flagged files come from the programs of the workflow; the reference from BadpixSelfcalStep.
 """
 
-import os
 import warnings
+from pathlib import Path
 
+import fitsio
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -20,88 +21,62 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # jwst's own
 
+DETECTORS = ("MIRIFUSHORT", "MIRIFULONG", "NRS1")
 
-def reference(science, background=(), selfcal=(), **parameters):
+
+def run_reference(science, background=(), selfcal=(), **parameters):
     """Run jwst's step; return the science model and the background models."""
     step = BadpixSelfcalStep()
     step.skip = False
     for key, value in parameters.items():
         setattr(step, key, value)
-    return step.run(science, list(selfcal) or None, list(background) or None)
+    science, background = step.run(science, list(selfcal) or None, list(background) or None)
+    return [science, *(background or ())]
 
 
 def check_same(model, path):
     """Check that a flagged file has the arrays of the reference's model, to the bit."""
     with fits.open(path) as hdus:
-        names = {hdu.name for hdu in hdus}
         for name, attribute in ATTRIBUTES.items():
             expected = getattr(model, attribute)
             if expected is None or not model.hasattr(attribute):
-                assert name not in names
+                assert name not in hdus
                 continue
-            data = hdus[name].data
-            expected = expected.astype(expected.dtype.newbyteorder("="))
-            data = data.astype(data.dtype.newbyteorder("="))
-            assert data.dtype == expected.dtype
-            assert data.tobytes() == expected.tobytes(), name
+            found, expected = (
+                plane.astype(plane.dtype.newbyteorder("=")) for plane in (hdus[name].data, expected)
+            )
+            assert found.dtype == expected.dtype
+            assert found.tobytes() == expected.tobytes(), name
 
 
-def check_case(tmp_path, detector, n_background, n_selfcal, planes=None, dispaxis=True, **params):
-    n = 1 + n_background + n_selfcal
+def check_case(folder, detector, n_background=0, n_selfcal=0, planes=None, **parameters):
+    """Flag exposures by both; return the number of flagged pixels."""
     # More than one exposure of the same adversarial planes would only repeat them.
     paths = [
-        write_model(tmp_path / f"e{i}_rate.fits", detector, i, dispaxis, planes if i == 0 else None)
-        for i in range(n)
+        write_model(folder / f"e{i}_rate.fits", detector, i, planes if i == 0 else None)
+        for i in range(1 + n_background + n_selfcal)
     ]
-    outputs = {p: str(tmp_path / f"out{i}.fits") for i, p in enumerate(paths[: 1 + n_background])}
-    flag(tmp_path, paths, outputs, **{k: v for k, v in params.items() if k != "force_single"})
-    science, background = reference(
-        paths[0], paths[1 : 1 + n_background], paths[1 + n_background :], **params
-    )
-    for model, path in zip([science, *background], outputs.values(), strict=True):
-        check_same(model, path)
-    n_flagged = np.count_nonzero(science.dq & (1 << 30))
-    return n_flagged, outputs
-
-
-DETECTORS = ("MIRIFUSHORT", "MIRIFULONG", "NRS1")
+    flag(folder, paths, **{k: v for k, v in parameters.items() if k != "force_single"})
+    roles = paths[0], paths[1 : 1 + n_background], paths[1 + n_background :]
+    models = run_reference(*roles, **parameters)
+    assert len(models) == 1 + n_background
+    for i, model in enumerate(models):
+        check_same(model, folder / "flagged" / f"e{i}_badpix_selfcal.fits")
+    return np.count_nonzero(models[0].dq & (1 << 30))
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
-@pytest.mark.parametrize(("n_background", "n_selfcal"), [(1, 0), (0, 2), (2, 1)])
-def test_every_role(tmp_path, detector, n_background, n_selfcal):
-    assert check_case(tmp_path, detector, n_background, n_selfcal)[0] > 0
-
-
-@pytest.mark.parametrize("detector", DETECTORS)
-@pytest.mark.parametrize("kernel_size", [3, 51, 151])
-def test_kernels(tmp_path, detector, kernel_size):
-    assert check_case(tmp_path, detector, 1, 0, kernel_size=kernel_size)[0] > 0
+@pytest.mark.parametrize(
+    ("n_background", "n_selfcal", "kernel_size"), [(1, 0, 3), (0, 2, 15), (2, 1, 15), (1, 0, 151)]
+)
+def test_roles_and_kernels(tmp_path, detector, n_background, n_selfcal, kernel_size):
+    assert check_case(tmp_path, detector, n_background, n_selfcal, kernel_size=kernel_size) > 0
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(0.0, 0.0), (0.5, 0.5), (0.0, 0.01), (0.02, 0.0)])
 def test_fractions(tmp_path, lower, upper):
-    n, _ = check_case(tmp_path, "MIRIFULONG", 1, 0, flagfrac_lower=lower, flagfrac_upper=upper)
+    n = check_case(tmp_path, "MIRIFULONG", 1, flagfrac_lower=lower, flagfrac_upper=upper)
     assert (n > 0) == (lower + upper > 0)
-
-
-def test_alone_with_force_single(tmp_path):
-    assert check_case(tmp_path, "MIRIFUSHORT", 0, 0, force_single=True)[0] > 0
-
-
-def test_axis_unknown_to_header_and_exposure_type(tmp_path):
-    """The reference takes both axes whenever DISPAXIS is missing; we only without EXP_TYPE too."""
-    paths = [
-        write_model(tmp_path / f"e{i}_rate.fits", "MIRIFULONG", i, dispaxis=False) for i in range(2)
-    ]
-    science, _ = reference(paths[0], paths[1:])
-    for path in paths:
-        with fits.open(path, mode="update") as hdus:
-            hdus[0].header["EXP_TYPE"] = "MIR_IMAGE"
-    outputs = {paths[0]: str(tmp_path / "out.fits")}
-    flag(tmp_path, paths, outputs)
-    check_same(science, outputs[paths[0]])
-    assert fits.getval(outputs[paths[0]], "BPXAXIS") == 0
 
 
 def adversarial(kind, shape):
@@ -136,54 +111,55 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("detector", ["MIRIFULONG", "NRS1"])
 def test_adversarial_exposures(tmp_path, kind, detector):
+    """With a background exposure, and alone."""
     planes = adversarial(kind, SHAPES[detector])
-    check_case(tmp_path, detector, 1, 0, planes, flagfrac_lower=0.01, flagfrac_upper=0.01)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_adversarial_exposures_alone(tmp_path, kind):
-    planes = adversarial(kind, SHAPES["MIRIFULONG"])
-    check_case(tmp_path, "MIRIFULONG", 0, 0, planes, force_single=True)
+    check_case(tmp_path, detector, 1, planes=planes, flagfrac_lower=0.01, flagfrac_upper=0.01)
+    (tmp_path / "alone").mkdir()
+    check_case(tmp_path / "alone", detector, planes=planes, force_single=True)
 
 
 @pytest.mark.parametrize("detector", ["MIRIFUSHORT", "MIRIFULONG"])
 def test_full_size(tmp_path, detector):
     """A whole MRS detector, with all of its unilluminated region."""
     planes = planes_of((1024, 1032), 3)
-    assert check_case(tmp_path, detector, 0, 0, planes, force_single=True)[0] > 2000
+    assert check_case(tmp_path, detector, planes=planes, force_single=True) > 2000
+
+
+def read_asdf(path):
+    with fitsio.FITS(str(path)) as hdus:
+        place = hdus["ASDF"].get_offsets()
+    return Path(path).read_bytes()[place["header_start"] : place["data_end"]]
 
 
 @pytest.mark.parametrize("detector", ["MIRIFULONG", "NRS1"])
 def test_products_open_as_strict_models(tmp_path, detector):
-    """Strictly validated, with the WCS, the steps, the history that the exposure had."""
-    _, outputs = check_case(tmp_path, detector, 1, 0)
-    exposure, output = next(iter(outputs.items()))
-    with (
-        datamodels.open(exposure) as before,
-        datamodels.IFUImageModel(
-            output, strict_validation=True, pass_invalid_values=False
-        ) as after,
-    ):
-        after.validate()
-        assert type(datamodels.open(output)) is type(before)
-        assert after.meta.cal_step.badpix_selfcal == "COMPLETE"
-        assert after.meta.cal_step.assign_wcs == "COMPLETE"
-        assert after.meta.filename == os.path.basename(output)
-        assert after.meta.wcsinfo.dispersion_direction == before.meta.wcsinfo.dispersion_direction
-        assert after.meta.wcs(3.0, 4.0) == before.meta.wcs(3.0, 4.0)
-        descriptions = [entry["description"] for entry in after.history]
-        assert "made for a test" in descriptions
-        assert any("badpix_selfcal workflow" in text for text in descriptions)
-        assert np.isnan(after.data[(after.dq & 1 << 30) > 0]).all()
-
-
-def test_skipped_products_open_as_strict_models(tmp_path):
-    exposure = write_model(tmp_path / "e_rate.fits", "MIRIFULONG", 0)
-    output = str(tmp_path / "out.fits")
-    call("skip", exposure, output)
-    skipped, _ = reference(exposure)
+    """Strictly validated, with the WCS, steps and history of the exposure; the same ASDF."""
+    exposure = write_model(tmp_path / "e_rate.fits", detector, 0)
+    flag(tmp_path, [exposure])
+    call("mark_skipped", exposure, tmp_path / "skipped.fits")
+    (skipped,) = run_reference(exposure)
     assert skipped.meta.cal_step.badpix_selfcal == "SKIPPED"
-    check_same(skipped, output)
-    with datamodels.IFUImageModel(output, strict_validation=True) as model:
-        assert model.meta.cal_step.badpix_selfcal == "SKIPPED"
-        assert model.meta.filename == "out.fits"
+    check_same(skipped, tmp_path / "skipped.fits")
+    flagged = tmp_path / "flagged/e_badpix_selfcal.fits"
+    for output, status in ((flagged, "COMPLETE"), (tmp_path / "skipped.fits", "SKIPPED")):
+        assert read_asdf(output) == read_asdf(exposure)
+        strict = {"strict_validation": True, "pass_invalid_values": False}
+        with (
+            datamodels.open(exposure) as before,
+            datamodels.open(output) as opened,
+            datamodels.IFUImageModel(str(output), **strict) as after,
+        ):
+            after.validate()
+            assert type(opened) is type(before)
+            assert after.meta.cal_step.badpix_selfcal == status
+            assert after.meta.cal_step.assign_wcs == "COMPLETE"
+            assert after.meta.filename == output.name
+            axes = [m.meta.wcsinfo.dispersion_direction for m in (before, after)]
+            assert axes[0] == axes[1] is not None
+            assert after.meta.wcs(3.0, 4.0) == before.meta.wcs(3.0, 4.0)
+            descriptions = [entry["description"] for entry in after.history]
+            assert "made for a test" in descriptions
+            assert any("badpix_selfcal workflow" in text for text in descriptions)
+            bad = (after.dq & 1 << 30) > 0
+            assert np.isnan(after.data[bad]).all()
+            assert bad.any() == (status == "COMPLETE")

@@ -1,4 +1,4 @@
-"""What a job's status on Slurm is taken for, by commands that stand in for Slurm's."""
+"""Status and submission of jobs on Slurm, by commands that stand in for Slurm's."""
 
 import os
 import time
@@ -31,81 +31,55 @@ def status(folder, *words):
     return program("slurm_status", *words, "7", cwd=folder).stdout.strip()
 
 
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        *((state, "running") for state in ("PENDING", "RUNNING", "COMPLETING", "SUSPENDED")),
-        ("COMPLETED", "success"),
-        *((s, "failed") for s in ("FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED")),
-        *((s, "failed") for s in ("PREEMPTED", "BOOT_FAIL", "DEADLINE")),
-    ],
-)
-def test_states_of_the_queue_and_of_the_accounts(tmp_path, slurm, state, expected):
-    slurm(squeue=f"echo 7 {state}; echo 8 RUNNING")
-    assert status(tmp_path) == expected
-    slurm(squeue="echo 8 RUNNING", sacct=f"echo {state} by 1000")
-    assert status(tmp_path) == expected
+def test_a_status_follows_from_the_queue_or_the_accounts(tmp_path, slurm):
+    states = {
+        "running": ("PENDING", "RUNNING", "COMPLETING", "SUSPENDED"),
+        "success": ("COMPLETED",),
+        "failed": ("FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED", "PREEMPTED"),
+    }
+    for expected, names in states.items():
+        for state in names:
+            slurm(squeue=f"echo 7 {state}; echo 8 RUNNING")
+            assert status(tmp_path) == expected
+            slurm(squeue="echo 8 RUNNING", sacct=f"echo {state} by 1000")
+            assert status(tmp_path) == expected
     slurm(squeue=DOWN, sacct=f"echo {state}")
     assert status(tmp_path) == expected
 
 
-def test_the_mark_of_a_job_counts_first(tmp_path, slurm):
+def test_the_exit_code_of_a_job_counts_first_and_slurms_reason_is_given(tmp_path, slurm):
     slurm(squeue="echo 7 RUNNING")
-    mark = tmp_path / ".snakemake/slurm_logs/exit-7"
-    for code, expected in (("0", "success"), ("1", "failed"), ("", "running")):
-        mark.write_text(code)
-        assert status(tmp_path) == expected
-
-
-def test_the_reason_is_slurms_own_where_it_gave_one(tmp_path, slurm):
-    slurm(squeue=DOWN)
     logs = tmp_path / ".snakemake/slurm_logs"
-    (logs / "exit-7").write_text("1")
+    for code, expected in (("0", "success"), ("", "running"), ("1", "failed")):
+        (logs / "exit-7").write_text(code)
+        assert status(tmp_path) == expected
     assert "exit code 1" in program("slurm_status", "7", cwd=tmp_path).stderr
-    (logs / "skip-7.log").write_text(
-        "x\nslurmstepd-vm: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n"
-    )
-    assert (
-        "7: JOB 7 CANCELLED DUE TO TIME LIMIT;" in program("slurm_status", "7", cwd=tmp_path).stderr
-    )
+    reason = "JOB 7 CANCELLED DUE TO TIME LIMIT"
+    (logs / "median-7.log").write_text(f"x\nslurmstepd-vm: error: *** {reason} ***\n")
+    assert f"7: {reason};" in program("slurm_status", "7", cwd=tmp_path).stderr
 
 
-def test_nobody_answers(tmp_path, slurm):
-    """The job goes on, for all that is known, however long."""
+def test_a_job_is_running_while_slurm_does_not_answer(tmp_path, slurm):
     slurm(squeue=DOWN)
-    assert status(tmp_path, "--grace", "0") == "running"
-    assert status(tmp_path, "--grace", "0") == "running"
+    for _ in range(2):
+        assert status(tmp_path, "--grace", "0") == "running"
 
 
-def test_a_job_that_nobody_knows_has_failed_after_a_while(tmp_path, slurm):
-    slurm(squeue="echo 8 RUNNING")
-    assert status(tmp_path) == "running"
-    assert status(tmp_path) == "running"
-    (tmp_path / ".snakemake/slurm_logs/queue.json").unlink()
-    time.sleep(0.1)
-    assert status(tmp_path, "--grace", "0.05") == "failed"
-
-
-def test_an_answer_from_before_a_job_was_submitted_is_no_sign_that_it_is_gone(tmp_path, slurm):
+def test_an_unknown_job_has_failed_after_a_while(tmp_path, slurm):
+    """By an answer that is newer than the job: one serves for all jobs, for five seconds."""
     slurm(squeue="echo 8 RUNNING")
     assert status(tmp_path) == "running"
     time.sleep(0.1)
-    assert status(tmp_path, "--grace", "0.05") == "running"  # still the answer of before
-    queue = tmp_path / ".snakemake/slurm_logs/queue.json"
-    queue.unlink()
-    assert status(tmp_path, "--grace", "0.05") == "failed"
-
-
-def test_slurm_is_asked_once_for_all_jobs(tmp_path, slurm):
-    slurm(squeue="echo 7 RUNNING")
-    for _ in range(5):
-        assert status(tmp_path) == "running"
+    for _ in range(4):
+        assert status(tmp_path, "--grace", "0.05") == "running"
     assert (tmp_path / "calls").read_text().count("squeue") == 1
+    (tmp_path / ".snakemake/slurm_logs/queue.json").unlink()
+    assert status(tmp_path, "--grace", "0.05") == "failed"
 
 
 def submit(folder, *words, check=True):
-    (folder / "snakejob.skip.3.sh").write_text("#!/bin/sh\nexit 3\n")
-    words = ("--pause", "0.1", *words, "--", "--time=5", folder / "snakejob.skip.3.sh")
+    (folder / "snakejob.median.3.sh").write_text("#!/bin/sh\nexit 3\n")
+    words = ("--pause", "0.1", *words, "--", "--time=5", folder / "snakejob.median.3.sh")
     return program("slurm_submit", *words, check=check, cwd=folder)
 
 
@@ -113,20 +87,36 @@ def test_a_job_is_submitted_and_leaves_its_exit_code(tmp_path, slurm):
     slurm(sbatch="cat > batch; echo '12;cluster'")
     assert submit(tmp_path).stdout == "12\n"
     (call,) = (tmp_path / "calls").read_text().splitlines()
-    assert "--job-name=skip" in call
+    assert "--job-name=median" in call
     assert "--time=5" in call
     done = os.system(f"cd /; SLURM_JOB_ID=12 sh {tmp_path}/batch")
     assert os.waitstatus_to_exitcode(done) == 3
     assert (tmp_path / ".snakemake/slurm_logs/exit-12").read_text() == "3\n"
 
 
-def test_submission_waits_for_the_controller(tmp_path, slurm):
-    slurm(sbatch=f"test -e once && echo 13 && exit; touch once; {DOWN}", squeue=DOWN)
-    assert submit(tmp_path).stdout == "13\n"
-    slurm(sbatch=DOWN, squeue=DOWN)
-    done = submit(tmp_path, "--patience", "0", check=False)
-    assert done.returncode == 1
-    assert "Unable to contact" in done.stderr
+POLICY = "Job violates accounting/QOS policy (job submit limit, users size and/or time limits)"
+PASSING = (
+    "Unable to contact slurm controller",
+    "Unexpected message received",
+    f"sbatch: error: AssocMaxSubmitJobLimit sbatch: error: {POLICY}",
+    f"sbatch: error: QOSMaxSubmitJobPerUserLimit sbatch: error: {POLICY}",
+    POLICY,
+)
+REFUSALS = (
+    "sbatch: error: invalid partition specified: x",
+    f"sbatch: error: QOSMaxWallDurationPerJobLimit sbatch: error: {POLICY}",
+)
+
+
+def test_submission_waits_for_what_passes(tmp_path, slurm):
+    for answer in PASSING:
+        fail = f"echo '{answer}' >&2; exit 1"
+        slurm(sbatch=f"test -e once && rm once && echo 13 && exit; touch once; {fail}", squeue=DOWN)
+        assert submit(tmp_path).stdout == "13\n"
+        slurm(sbatch=fail, squeue=DOWN)
+        done = submit(tmp_path, "--patience", "0", check=False)
+        assert done.returncode == 1
+        assert f"{answer}; run again later" in done.stderr
 
 
 def test_a_job_whose_number_was_lost_is_not_submitted_twice(tmp_path, slurm):
@@ -137,10 +127,12 @@ def test_a_job_whose_number_was_lost_is_not_submitted_twice(tmp_path, slurm):
 
 
 def test_what_slurm_refuses_is_said_at_once(tmp_path, slurm):
-    slurm(sbatch="echo 'sbatch: error: invalid partition specified: x' >&2; exit 1")
-    done = submit(tmp_path, check=False)
-    assert done.returncode == 1
-    assert "invalid partition" in done.stderr
+    for n, answer in enumerate(REFUSALS, start=1):
+        slurm(sbatch=f"echo '{answer}' >&2; exit 1")
+        done = submit(tmp_path, check=False)
+        assert done.returncode == 1
+        assert answer in done.stderr
+        assert (tmp_path / "calls").read_text().count("sbatch") == n
 
 
 def test_the_profile_calls_these_programs():

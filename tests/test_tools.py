@@ -1,4 +1,4 @@
-"""What is asked for by name: what plan foresees, what prune takes; the columns of the summary."""
+"""What is asked for by name: what plan foresees, what prune takes; the rows of the summary."""
 
 import json
 import os
@@ -7,15 +7,15 @@ from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import call, program, write_exposure
+from conftest import call, flag, write_exposure
 
-from badpix_selfcal.headers import card
-from badpix_selfcal.parameters import PARAMETERS, effective
-from badpix_selfcal.program import Fault
-from tables.summary import CARDS, products, row_of, warnings_of
-from tools.plan import first_stale_stage, pending, sizes
-from tools.prune import size
+from badpix_selfcal.associations import COLUMNS
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.parameters import PARAMETERS
+from badpix_selfcal.summary import list_products, list_warnings
+from tools.plan import list_pending, list_stale, measure_results
 
 STACK, OTHER = "s-0123456789ab", "t-0123456789ab"
 ROWS = [
@@ -25,13 +25,15 @@ ROWS = [
     ("x_asn", "p", "d", "imprint", "d_rate.fits", STACK),
     ("y_asn", "q", "e", "science", "e_rate.fits", "skipped"),
 ]
+MEMBERS = pd.DataFrame(ROWS, columns=COLUMNS)
 DEFAULTS = {p.name: p.default for p in PARAMETERS} | {"save_flagged_bkg": True}
+FLAGGED = [(STACK, "a"), (STACK, "b"), ("skipped", "e")]
+TABLES = ("members.csv", "checksums.csv", "summary.csv", "provenance.json")
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "planned.json").write_text(json.dumps(ROWS))
     return tmp_path
 
 
@@ -42,233 +44,209 @@ def touch(folder, *paths):
         (folder / path).write_text(text if "/associations/" in path else "12345")
 
 
-def link(folder, *paths):
-    """Make links of a view."""
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).symlink_to("../../../members.csv")
+def write_members(folder, members=MEMBERS):
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    members.to_csv(folder / "results/members.csv", index=False)
 
 
 # ---- prune ---------------------------------------------------------------------------------------
 
 KEPT = (
     *(f"results/stacks/{STACK}/{name}.fits" for name in ("minimum", "median", "flags")),
-    f"results/tune/{STACK}/1/added.fits",
+    f"results/tune/{STACK}/1/score.csv",
     f"results/figures/{STACK}/flags.png",
-    *(f"results/flagged/{STACK}/{name}_badpix_selfcal.fits" for name in "ab"),
-    "results/flagged/skipped/e_badpix_selfcal.fits",
+    *(f"results/flagged/{stack}/{name}_badpix_selfcal.fits" for stack, name in FLAGGED),
     *("results/associations/x_asn.json", "results/associations/y_asn.json"),
-    *("results/members.csv", "results/summary.csv", "results/report.html"),
+    *("results/summary.csv", "results/report.html"),
     *(f"results/report/{STACK}.{form}" for form in ("html", "png")),
     *("a_rate.fits", "logs/median.log", "results/notes.txt"),
 )
 LEFT = (
     f"results/stacks/{OTHER}/minimum.fits",
-    f"results/tune/{OTHER}/1/added.fits",
+    f"results/tune/{OTHER}/1/score.csv",
     f"results/figures/{OTHER}/flags.png",
     *(f"results/report/{OTHER}.{form}" for form in ("html", "png")),
-    *(f"results/flagged/{STACK}/{name}_badpix_selfcal.fits" for name in "cde"),
     f"results/flagged/{OTHER}/a_badpix_selfcal.fits",
     "results/flagged/skipped/a_badpix_selfcal.fits",
     "results/associations/z_asn.json",
+    "results/by_association/z_asn/p/minimum.fits",
 )
-VIEWS = [f"results/by_association/{name}_asn/p/minimum.fits" for name in "xz"]
 
 
-@pytest.mark.parametrize("prefix", ["", "sub"])
-def test_prune_takes_what_no_association_asks_for_and_nothing_else(here, prefix):
+@pytest.mark.parametrize("prefix", ["", "sub/"])
+def test_prune_takes_what_no_association_asks_for_and_nothing_else(here, capsys, prefix):
     """Tuning and figures of a stack go with the stack, and stay with it."""
     folder = here / prefix
-    touch(folder, *KEPT, *LEFT)
-    link(folder, *VIEWS)
-    words = ("prune", "planned.json", "--prefix", prefix)
-    listed = program(*words).stdout.splitlines()
+    touch(folder, *KEPT, *LEFT[:-1])
+    write_members(folder)
+    for name in "xz":
+        link = folder / f"results/by_association/{name}_asn/p/minimum.fits"
+        link.parent.mkdir(parents=True)
+        link.symlink_to("../../../members.csv")
+
+    def prune(*words):
+        os.chdir(here)
+        call("prune", f"{prefix}results/members.csv", *words)
+        return capsys.readouterr().out.splitlines()
+
+    listed = prune()
     # Folders of stacks and views as a whole, files by themselves.
-    found = {line for line in listed if line.startswith("results/")}
-    assert len(found) == len(LEFT) + 1
-    assert all(any(path.startswith(line) for line in found) for path in (*LEFT, VIEWS[1]))
-    assert listed[-1] == "12 results, 0 MB, to delete with the target prune_delete"
+    found = listed[:-1]
+    assert len(found) == len(LEFT)
+    assert all(any(path.startswith(line) for line in found) for path in LEFT)
+    assert listed[-1] == "9 results, 0 MB, to delete with the target prune_delete"
     assert all((folder / path).exists() for path in (*KEPT, *LEFT))
-    program(*words, "--delete")
-    assert all((folder / path).exists() for path in (*KEPT, VIEWS[0]))
-    assert not any((folder / line).exists() for line in found)
+    assert prune("--delete")[-1] == "9 results, 0 MB, deleted"
+    assert all((folder / path).exists() for path in KEPT)
+    assert not any(os.path.lexists(folder / line) for line in found)
     assert sorted(os.listdir(folder / "results/flagged")) == [STACK, "skipped"]
-    assert program(*words).stdout == "0 results, 0 MB, to delete with the target prune_delete\n"
+    assert prune() == ["0 results, 0 MB, to delete with the target prune_delete"]
 
 
-def test_links_count_as_nothing(here):
-    touch(here, "s/minimum.fits", "s/1/added.fits", "s/mine.txt")
-    (here / "s/median.fits").symlink_to("minimum.fits")
-    assert (size("s/minimum.fits"), size("s/median.fits"), size("s")) == (5, 0, 10)
+def test_nothing_is_deleted_while_a_run_is_going_on(here):
+    """Its locks name other files than members.csv, which alone is ours."""
+    touch(here, LEFT[0], ".snakemake/locks/0.input.lock")
+    write_members(here)
+    lock = here / ".snakemake/locks/0.input.lock"
+    lock.write_text("results/members.csv\na_rate.fits\n")
+    with pytest.raises(InputError, match="a run is going on; wait for its end"):
+        call("prune", "results/members.csv", "--delete")
+    call("prune", "results/members.csv")
+    assert os.path.exists(LEFT[0])
+    lock.write_text("results/members.csv\n\n")
+    call("prune", "results/members.csv", "--delete")
+    assert not os.path.exists(LEFT[0])
 
 
 # ---- plan ----------------------------------------------------------------------------------------
 
 
-def write_cards(path, **cards):
-    """Write a file of a stage, as far as plan looks at it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    raw = [b"SIMPLE  =                    T".ljust(80), b"BITPIX  =                    8".ljust(80)]
-    raw += [b"NAXIS   =                    0".ljust(80)]
-    raw += [card(key, value, "") if isinstance(value, (str, int)) else
-            f"{key:8}= {value:20}".ljust(80).encode() for key, value in cards.items()]  # fmt: skip
-    path.write_bytes(b"".join([*raw, b"END".ljust(80)]).ljust(2880))
+def make_run(folder):
+    """Make the files of a run with the default parameters, and excluded.fits."""
+    for i, name in enumerate("abcde"):
+        write_exposure(f"{name}_rate.fits", seed=i)
+    (folder / "results/stacks").mkdir(parents=True)
+    files = flag(folder, ["a_rate.fits", "b_rate.fits", "c_rate.fits"])
+    os.makedirs(f"results/stacks/{STACK}")
+    for name in ("minimum", "median", "flags"):
+        os.rename(files[name], f"results/stacks/{STACK}/{name}.fits")
+    touch(folder, *(f"results/flagged/{s}/{e}_badpix_selfcal.fits" for s, e in FLAGGED))
+    touch(folder, *(f"results/{name}" for name in TABLES))
+    touch(folder, *(f"results/associations/{name}_asn.json" for name in "xy"))
 
 
-def make_stack(folder, **changed):
-    """Write the files of the stack with the default parameters and what is changed."""
-    values = effective(DEFAULTS | {"dispersion_axis": 2} | changed)
-    cards = {p.card: values[p.name] for p in PARAMETERS if p.name in values}
-    for name in ("minimum", "unusable", "median", "flags"):
-        write_cards(folder / f"results/stacks/{STACK}/{name}.fits", **cards)
+def test_plan_knows_what_exists_and_what_follows(here):
+    def jobs(**config):
+        return dict(Counter(list_pending(MEMBERS, DEFAULTS | config).values()))
 
-
-def test_plan_knows_from_which_stage_on_a_stack_is_made(here):
     def stale(**config):
-        return first_stale_stage(STACK, DEFAULTS | config)
+        return list_stale(STACK, DEFAULTS | config)
 
-    assert stale() == "minimum"
-    make_stack(here)
-    assert stale() is None
-    assert stale(kernel_size=17) == stale(dispersion_axis=1) == "median"
-    assert stale(edge_mode="shrink") == "median"
-    (here / f"results/stacks/{STACK}/unusable.fits").unlink()
-    assert stale() is None
-    assert stale(edge_mode="shrink") == stale(threshold="sigma") == "unusable"
-    assert stale(dispersion_axis=2) is None
-    assert stale(flagfrac_lower=0.01) == stale(flagfrac_upper=0.01) == "threshold"
-    (here / f"results/stacks/{STACK}/median.fits").unlink()
-    assert stale(flagfrac_upper=0.01) == "median"
-
-
-def test_plan_counts_the_jobs_of_what_is_missing_and_of_what_follows(here):
-    def jobs(config=DEFAULTS):
-        return dict(Counter(pending(ROWS, config).values()))
-
-    tables = {"members": 1, "checksums": 1, "summary": 1, "provenance": 1}
-    stages = {"pedestal": 1, "minimum": 1, "median": 1, "threshold": 1}
-    assert jobs() == {**stages, "write_back": 2, "skip": 1, "associate": 2, **tables}
-    touch(here, *KEPT, "results/checksums.csv", "results/provenance.json")
-    make_stack(here)
-    assert jobs() == {}
-    assert jobs(DEFAULTS | {"flagfrac_upper": 0.01}) == {
-        "threshold": 1,
-        "write_back": 2,
-        "associate": 1,
-        "summary": 1,
-        "provenance": 1,
-    }
-    (here / "results/flagged/skipped/e_badpix_selfcal.fits").unlink()
-    assert jobs() == {"skip": 1, "associate": 1, "summary": 1, "provenance": 1}
-    touch(here, "results/flagged/skipped/e_badpix_selfcal.fits")
-    (here / "results/associations/x_asn.json").unlink()
-    assert jobs() == {"associate": 1, "summary": 1, "provenance": 1}
-
-
-def test_plan_foresees_the_sizes_of_results(here):
-    for name in "abcde":
-        write_exposure(f"{name}_rate.fits", seed=1)
-    found = sizes(ROWS)
+    stages = ("pedestal", "minimum", "median", "threshold", "mark_skipped")
+    tables = ("members", "checksums", "summary", "provenance")
+    every = dict.fromkeys((*stages, *tables), 1) | {"write_back": 2, "associate": 2}
+    assert jobs() == every
+    make_run(here)
     n, whole = 48 * 64, os.path.getsize("a_rate.fits")
-    stack = {"pedestal": 3 * 4 * n, "minimum": 6 * n, "unusable": n, "median": 4 * n,
-             "noise": 4 * n, "flags": n}  # fmt: skip
-    flagged = [(STACK, "a"), (STACK, "b"), ("skipped", "e")]
-    assert found == {
-        **{f"results/stacks/{STACK}/{name}.fits": value for name, value in stack.items()},
-        **{f"results/flagged/{s}/{e}_badpix_selfcal.fits": whole for s, e in flagged},
+    planes = {"pedestal": 3 * 4, "minimum": 6, "excluded": 1, "median": 4, "noise": 4, "flags": 1}
+    assert measure_results(MEMBERS, DEFAULTS | {"threshold": "sigma"}) == {
+        **{f"results/stacks/{STACK}/{name}.fits": size * n for name, size in planes.items()},
+        **{f"results/flagged/{s}/{e}_badpix_selfcal.fits": whole for s, e in FLAGGED},
     }
-    (here / "b_rate.fits").unlink()
-    assert sizes(ROWS)[f"results/stacks/{STACK}/pedestal.fits"] == 2 * 4 * n
+    assert stale() == stale(dispersion_axis=1) == []
+    assert stale(kernel_size=17) == stale(dispersion_axis=2) == ["median", "threshold"]
+    assert stale(edge_mode="shrink") == ["excluded", "median", "threshold"]
+    assert stale(threshold="sigma") == ["excluded", "median", "noise", "threshold"]
+    assert stale(flagfrac_lower=0.01) == stale(flagfrac_upper=0.01) == ["threshold"]
+    assert jobs() == {}
+    follows = {"summary": 1, "provenance": 1}
+    changed = {"threshold": 1, "write_back": 2, "associate": 1, **follows}
+    assert jobs(flagfrac_upper=0.01) == changed
+    assert jobs(save_flagged_bkg=False) == {"write_back": 1, "associate": 1, **follows}
+    os.remove("results/flagged/skipped/e_badpix_selfcal.fits")
+    assert jobs() == {"mark_skipped": 1, "associate": 1, **follows}
+    touch(here, "results/flagged/skipped/e_badpix_selfcal.fits")
+    os.remove("results/associations/x_asn.json")
+    assert jobs() == {"associate": 1, **follows}
+    touch(here, "results/associations/x_asn.json")
+    shutil.rmtree(f"results/flagged/{STACK}")
+    assert jobs() == {"write_back": 2, "associate": 1, **follows}
+    os.remove(f"results/stacks/{STACK}/median.fits")
+    assert stale(flagfrac_upper=0.01) == ["median", "threshold"]
 
 
-def test_plan_says_whether_there_is_room(here, monkeypatch):
-    """The largest temporary files, one for each core, and what is not there yet."""
+def test_plan_says_whether_there_is_room(here, capsys, monkeypatch):
+    """Results, and temporary files of as many stacks as there are cores, at most."""
     rows = [(f"x{i}_asn", "p", f"e{i}", role, f"e{i}_rate.fits", f"s{i}-0123456789ab")
             for i in range(3) for role in ("science", "selfcal")]  # fmt: skip
-    rows += [("x0_asn", "p", f"e{i}", "selfcal", f"e{i}_rate.fits", rows[0][5]) for i in (1, 2)]
-    (here / "planned.json").write_text(json.dumps(rows))
-    for i in range(3):
+    rows += [("x0_asn", "p", f"e{i}", "background", f"e{i}_rate.fits", rows[0][5]) for i in (1, 2)]
+    rows += [("x0_asn", "p", "e3", "background", "e3_rate.fits", rows[0][5])]
+    write_members(here, pd.DataFrame(rows, columns=COLUMNS))
+    for i in range(4):
         write_exposure(f"e{i}_rate.fits", planes={"SCI": np.ones((1000, 1000), np.float32)})
-    words = ("plan", "planned.json", "--config", json.dumps(DEFAULTS))
-    said = program(*words, "--cores", "2").stdout
+
+    def plan(cores, **config):
+        config = json.dumps(DEFAULTS | config)
+        call("plan", "results/members.csv", "--config", config, "--cores", cores)
+        return capsys.readouterr().out
+
+    said = plan(2)
     assert "products:  3, in 3 associations" in said
-    assert "files:     19 to make" in said
-    assert "space:     61 MB more, 16 MB of it for the" in said
-    assert "temporary files of 2 stacks at a time" in said
-    assert "space:     65 MB more, 20 MB of it" in program(*words, "--cores", "8").stdout
+    assert "files:     21 to make" in said
+    assert "space:     57 MB more for results; at most 20 MB" in said
+    assert "for temporary files, of 2 stacks at a time;" in said
+    assert "1 flagged backgrounds of 4 MB among the results; save_flagged_bkg=false" in said
+    assert "save_flagged_bkg=true would write 1 flagged" in plan(2, save_flagged_bkg=False)
+    assert "at most 24 MB" in plan(8)
     # What is replaced takes no more room.
     touch(here, f"results/flagged/{rows[0][5]}/e0_badpix_selfcal.fits")
-    assert "space:     57 MB more, 16 MB of it" in program(*words, "--cores", "2").stdout
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=56 * 10**6))
-    with pytest.raises(Fault, match="too little space; make room or choose another --directory"):
-        call(*words, "--cores", "2")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=58 * 10**6))
-    call(*words, "--cores", "2")
+    assert "space:     53 MB more for results" in plan(2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=70 * 10**6))
+    plan(8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=68 * 10**6))
+    with pytest.raises(InputError, match="too little space, 69 MB are needed; make room or choose"):
+        plan(1)
 
 
 # ---- summary -------------------------------------------------------------------------------------
 
 
-PRODUCT = {"n_exposures": 2, "n_background": 1}
+COMPLETE = {"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0}
+LINES = "7 flagged pixels repeat at one wavelength on bright structure, maybe an emission line; "
 
 
-@pytest.mark.parametrize(
-    ("header", "warnings"),
-    [
-        ({"S_BPXSLF": "COMPLETE", "BPXTHLO": -1.0, "BPXTHHI": 1.0, "BPXAXIS": 2}, []),
-        ({"S_BPXSLF": "COMPLETE"}, ["no valid pixel in the minimum, nothing flagged"]),
-        ({"S_BPXSLF": "COMPLETE", "BPXTHLO": 0.0}, []),
-        ({"S_BPXSLF": "SKIPPED"}, ["no background or selfcal exposure, nothing flagged"]),
-        (
-            {"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0, "BPXAXIS": 0},
-            ["dispersion axis unknown, median in two dimensions"],
-        ),
-        ({"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0, "BPXNLINE": 0}, []),
-        (
-            {"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0, "BPXE0012": "e12", "BPXW0012": "dim",
-             "BPXNLINE": 7},
-            ["e12: dim", "7 flagged pixels repeat at one wavelength on bright structure, maybe a "
-             "spectral line; add selfcal exposures of other positions or targets"],
-        ),
-    ],
-)  # fmt: skip
-def test_what_the_summary_warns_of(header, warnings):
-    assert warnings_of(header, PRODUCT) == warnings
-    assert row_of(header, PRODUCT)["warnings"] == ("; ".join(warnings) or None)
+def test_the_warnings_of_the_summary_advise_nothing_that_is_there_already():
+    def warnings(header, n_exposures=2, n_background=1):
+        return list_warnings(header, {"n_exposures": n_exposures, "n_background": n_background})
 
-
-@pytest.mark.parametrize(
-    ("product", "words"),
-    [
-        ({"n_exposures": 1, "n_background": 0}, "add dedicated backgrounds"),
-        ({"n_exposures": 12, "n_background": 0}, "add dedicated backgrounds"),
-        ({"n_exposures": 3, "n_background": 2}, "add selfcal exposures of other positions"),
-        ({"n_exposures": 4, "n_background": 1}, "look at runs.png of the target figures"),
-    ],
-)
-def test_advice_fits_the_stack(product, words):
-    """Nobody is told to add what is listed already."""
-    (warning,) = warnings_of({"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0, "BPXNLINE": 7}, product)
-    assert words in warning
-    assert warning.count("; ") == 1
-
-
-def test_the_columns_of_the_summary():
-    header = {card: i for i, card in enumerate(CARDS.values())} | {"S_BPXSLF": "COMPLETE"}
-    row = row_of(header, PRODUCT)
-    assert row.pop("status") == "COMPLETE"
-    row.pop("warnings")
-    assert row == dict(zip(CARDS, range(len(CARDS)), strict=True))
-    assert {p.name for p in PARAMETERS} <= set(row)
+    assert warnings(COMPLETE | {"BPXTHLO": -1.0, "BPXNLINE": 0}) == []
+    nothing = ["no valid pixel in the minimum, nothing flagged"]
+    assert warnings({"S_BPXSLF": "COMPLETE"}) == nothing
+    nothing = ["no background or selfcal exposure, nothing flagged"]
+    assert warnings({"S_BPXSLF": "SKIPPED"}) == nothing
+    assert warnings(COMPLETE | {"BPXE0012": "e12", "BPXW0012": "dim"}) == ["e12: dim"]
+    for n_exposures, n_background, advice in (
+        (1, 0, "add dedicated backgrounds"),
+        (12, 0, "add dedicated backgrounds"),
+        (3, 2, "add selfcal exposures of other positions or targets"),
+        (4, 1, "look at runs.png of the target figures"),
+    ):
+        (warning,) = warnings(COMPLETE | {"BPXNLINE": 7}, n_exposures, n_background)
+        assert warning == LINES + advice
 
 
 def test_the_products_of_a_members_table():
-    columns = ("association", "product", "exposure", "exptype", "path", "stack")
     again = ("x_asn", "p", "a", "selfcal", "a_rate.fits", STACK)
-    rows = [dict(zip(columns, row, strict=True)) for row in [*ROWS, again]]
-    assert products(rows) == [
-        {"association": "x_asn", "product": "p", "stack": STACK, "science": "a",
-         "n_exposures": 3, "n_background": 1},
-        {"association": "y_asn", "product": "q", "stack": "skipped", "science": "e",
-         "n_exposures": 1, "n_background": 0},
-    ]  # fmt: skip
+    products = list_products(pd.DataFrame([*ROWS, again], columns=COLUMNS))
+    assert products.values.tolist() == [
+        ["x_asn", "p", "a", STACK, 3, 1],
+        ["y_asn", "q", "e", "skipped", 1, 0],
+    ]
+    assert list(products) == [
+        "association",
+        "product",
+        "science",
+        "stack",
+        "n_exposures",
+        "n_background",
+    ]

@@ -1,0 +1,32 @@
+"""
+Run calwebb_spec2 of jwst on associations, one after the other in one process.
+
+The argument is JSON: a list of calls, each a dict of the association, the folder for its products
+and the parameters of the steps by their names.
+"""
+
+import json
+import os
+import sys
+import warnings
+
+# What takes long, comes after the steps that are compared, and does not look at the flags alone.
+SKIPPED = ("straylight", "cube_build", "extract_1d")
+
+
+def main(calls):
+    """Write the background-subtracted (bsub) and the calibrated exposure (cal) of each call."""
+    warnings.simplefilter("ignore")
+    from jwst.pipeline import Spec2Pipeline
+
+    for call in calls:
+        os.makedirs(call["folder"], exist_ok=True)
+        steps = {step: {"skip": True} for step in SKIPPED}
+        steps = {**steps, "bkg_subtract": {"save_results": True}, **call["steps"]}
+        Spec2Pipeline.call(
+            call["association"], output_dir=call["folder"], save_results=True, steps=steps
+        )
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

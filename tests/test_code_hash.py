@@ -1,0 +1,114 @@
+"""The hash of a program: which edits make its rule run again."""
+
+import ast
+import os
+import shutil
+
+import pytest
+from conftest import ROOT
+
+from code_hash import find_imports, hash_code, hash_folder
+
+STAGES = [path.stem for path in sorted((ROOT / "scripts" / "stages").glob("*.py"))]
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    """Return a copy of the programs; to be edited before it is hashed, as hashes are kept."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    return tmp_path / "scripts"
+
+
+def find_changed(scripts, path):
+    """Return the stages whose hash changes when a line is added to a file of a copy."""
+    with open(scripts / path, "a") as file:
+        file.write("# a line\n")
+    return {
+        name
+        for name in STAGES
+        if hash_code(str(ROOT / "scripts"), f"stages/{name}")
+        != hash_code(str(scripts), f"stages/{name}")
+    }
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_an_edited_program_changes_its_own_hash_alone(scripts, name):
+    assert find_changed(scripts, f"stages/{name}.py") == {name}
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("pedestal.py", {"pedestal"}),
+        ("median.py", {"median", "noise", "threshold"}),  # threshold estimates the outliers
+        ("write_back.py", {"write_back", "mark_skipped"}),
+        ("fits_io.py", set(STAGES)),
+        ("cli.py", set(STAGES)),
+        *(("catalog.py", set()), ("grouping.py", set()), ("save_figure.py", set())),
+        ("version.py", set()),  # a new version reruns nothing
+    ],
+)
+def test_an_edited_module_changes_the_programs_that_import_it(scripts, name, stages):
+    assert find_changed(scripts, f"badpix_selfcal/{name}") == stages
+
+
+def test_no_import_of_ours_is_missed():
+    """Of all programs and modules, as Python reads them; none is written in another way."""
+    scripts = str(ROOT / "scripts")
+    for path in sorted((ROOT / "scripts").glob("*/*.py")):
+        nodes, expected = ast.walk(ast.parse(path.read_text())), set()
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("badpix_selfcal") for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and (node.level or "badpix_" in node.module):
+                assert node.level < 2
+                folder = path.parent.name if node.level else "badpix_selfcal"
+                module = (node.module or "").removeprefix("badpix_selfcal").lstrip(".")
+                names = [module] if module else [alias.name for alias in node.names]
+                expected |= {f"{folder}/{name}.py" for name in names}
+        expected.discard("badpix_selfcal/version.py")
+        name = os.path.relpath(path, scripts)
+        assert find_imports(scripts, name, path.read_text()) == expected
+
+
+PROGRAM = "{imports}\n\ndef main(arguments):\n    {inner}\n"
+
+
+@pytest.mark.parametrize(
+    ("imports", "inner"),
+    [
+        ("from badpix_selfcal.a import used", "pass"),
+        ("from badpix_selfcal.a import used as other", "pass"),
+        ("from badpix_selfcal.a import (\n    used,\n)", "pass"),
+        ("from badpix_selfcal import a", "pass"),
+        ("from badpix_selfcal import other, a as b", "pass"),
+        ("from badpix_selfcal import (\n    a,\n)", "pass"),
+        ("", "from badpix_selfcal.a import used"),
+        ("from .a import used", "pass"),
+        ("from . import a", "pass"),
+    ],
+)
+def test_a_module_counts_however_it_is_imported(tmp_path, imports, inner):
+    """And so does one that it imports."""
+
+    def digest(folder, text):
+        for group in ("stages", "badpix_selfcal"):
+            (tmp_path / folder / group).mkdir(parents=True)
+        program = PROGRAM.format(imports=imports, inner=inner)
+        (tmp_path / folder / "stages" / "x.py").write_text(program)
+        place = "stages" if "from ." in imports else "badpix_selfcal"
+        (tmp_path / folder / place / "a.py").write_text("from badpix_selfcal.deep import used\n")
+        (tmp_path / folder / "badpix_selfcal" / "deep.py").write_text(text)
+        return hash_code(str(tmp_path / folder), "stages/x")
+
+    assert digest("first", "used = 1\n") == digest("same", "used = 1\n")
+    assert digest("other", "used = 2\n") != digest("fourth", "used = 1\n")
+
+
+def test_the_hash_of_a_folder_is_that_of_names_and_contents(tmp_path):
+    found = set()
+    for i, (name, text) in enumerate((("a", "x"), ("b", "x"), ("a", "y"))):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / name).write_text(text)
+        found.add(hash_folder(tmp_path / str(i)))
+    assert len(found) == 3
