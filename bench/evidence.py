@@ -18,13 +18,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from badpix_selfcal.flags import HIGH, LOW
-from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.flags import GOOD, HIGH, LOW
+from badpix_selfcal.median import exclude, running_median, subtract_median
 from badpix_selfcal.noise import ACROSS, measure_noise
+from badpix_selfcal.repeats import find_repeats
 from badpix_selfcal.robust_stats import SIGMA
 from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
 from demo.detectors import DETECTORS
-from demo.simulate import EXPOSURE_TIME, GAIN, READ_NOISE, cosmic_rays, scene
+from demo.simulate import EXPOSURE_TIME, GAIN, READ_NOISE, paint_scene, simulate_cosmic_rays
 
 DOCS = Path(__file__).parent.parent / "docs"
 KERNEL = 15
@@ -32,20 +33,25 @@ STRENGTHS = (2, 3, 4, 5, 7, 10, 20, 50, 1000)  # in units of the noise
 WEAKEST, STRONGEST = 0.03, 10.0  # DN/s
 BLOTCH = 3  # pixels: side of a clump of bad pixels
 DEMO = 0.2  # DN/s: the weakest of the demo's bad pixels
-DITHERS = (-0.45, 0.45, -0.15, 0.15)  # as of `scene`
+DITHERS = (-0.45, 0.45, -0.15, 0.15)  # as of `paint_scene`
 DUTY = 0.5  # how often a telegraph pixel is bad
 # How to flag: what it is, and its colour.
 WAYS = {
     "fraction": ("default: edge_mode zero, flagfrac 0.001", "#000000"),
     "shrink": ("edge_mode shrink, flagfrac 0.001", "#0072B2"),
-    "0.005": ("edge_mode zero, flagfrac 0.005", "#CC79A7"),
+    "upper": ("edge_mode zero, flagfrac_upper 0.005, flagfrac_lower 0.001", "#CC79A7"),
     "sigma": ("threshold sigma, nsigma_lower 7, nsigma_upper 5", "#D55E00"),
+    "repeat": ("the same, repeat_fraction 0.5, where there are backgrounds", "#009E73"),
 }
-# source, width: peak of its continuum in DN/s, as of `scene`; bad: fraction of the pixels that are
-# warm, half as many are low; missing: fraction that is NaN; rays: those left in an exposure.
-Setup = namedtuple("Setup", "group name detector science background source width bad missing rays")
-POINT, EXTENDED = (0.25, 0.3), (1.5, 2.0)
+# source, width: peak of its continuum in DN/s, as of `paint_scene`; bad: fraction of the pixels
+# that are warm, half as many are low; missing: fraction that is NaN; rays: those left in an
+# exposure; artefact: of `fixed_pattern`, `bands`, `fringed`; dithers: as of `paint_scene`.
+FIELDS = "group name detector science background source width bad missing rays artefact dithers"
+Setup = namedtuple("Setup", FIELDS, defaults=("", DITHERS))
+POINT, EXTENDED, FILLED = (0.25, 0.3), (1.5, 2.0), (50.0, 50.0)
 SHORT, LONG = "MIRIFUSHORT", "MIRIFULONG"
+BELOW_PIXEL = (0.0, 0.01, 0.02, 0.03)
+OTHER = "artefacts"
 LIT, BARE = "extended, background", "point, no background"
 SETUPS = [
     Setup("short", "4 dithers, 2 backgrounds", SHORT, 4, 2, 5, POINT, 0.001, 0.015, 150),
@@ -64,8 +70,24 @@ SETUPS = [
     Setup(BARE, "short, 2 dithers", SHORT, 2, 0, 5, POINT, 0.002, 0.01, 80),
     Setup(BARE, "long, 4 dithers", LONG, 4, 0, 5, POINT, 0.001, 0.015, 150),
     Setup(BARE, "NIRSpec, 4 dithers, bright", "NRS1", 4, 0, 20, POINT, 0.0002, 0.02, 300),
+    Setup(OTHER, "NIRSpec, 1/f bands", "NRS1", 4, 4, 5, POINT, 0.001, 0.015, 150, "bands"),
+    Setup(OTHER, "short, stripes", SHORT, 4, 4, 5, POINT, 0.001, 0.015, 150, "stripes"),
+    Setup(OTHER, "short, fringes on a point source", SHORT, 4, 2, 50, POINT, 0.001, 0.015, 150,
+          "fringes"),
+    Setup(OTHER, "short, fringes on an extended source", SHORT, 4, 2, 20, EXTENDED, 0.001, 0.015,
+          150, "fringes"),
+    Setup(OTHER, "short, lines in all slices, background", SHORT, 4, 4, 2, FILLED, 0.001, 0.015,
+          150),
+    Setup(OTHER, "short, lines in all slices, no background", SHORT, 4, 0, 2, FILLED, 0.001, 0.015,
+          150),
+    Setup(OTHER, "short, dithers below a pixel", SHORT, 4, 0, 5, POINT, 0.001, 0.015, 150, "",
+          BELOW_PIXEL),
+    Setup(OTHER, "NIRSpec, bad columns", "NRS1", 4, 4, 5, POINT, 0.001, 0.015, 150, "columns"),
 ]  # fmt: skip
-Stack = namedtuple("Stack", "minimum axis sigma light unusable steady low telegraph blotch")
+Stack = namedtuple(
+    "Stack", "minimum axis sigma light excluded repeats steady low telegraph blotch column"
+)
+COLUMNS, COLUMN = 4, 0.3  # bad columns of NIRSpec, and their rate in DN/s
 
 
 # ---- simulation ----------------------------------------------------------------------------------
@@ -73,8 +95,8 @@ Stack = namedtuple("Stack", "minimum axis sigma light unusable steady low telegr
 
 @functools.lru_cache(maxsize=4)
 def rate_of(name, source, offset, width):
-    """Return what light puts on a detector, [ny, nx] in DN/s; arguments as of `scene`."""
-    rate = scene(DETECTORS[name], source, offset, width)
+    """Return what light puts on a detector, [ny, nx] in DN/s; arguments as of `paint_scene`."""
+    rate = paint_scene(DETECTORS[name], source, offset, width)
     return rate if DETECTORS[name].dispersion_axis == 2 else np.ascontiguousarray(rate.T)
 
 
@@ -105,6 +127,35 @@ def bad_pixels(shape, share, rng):
     return steady, low, telegraph, blotch
 
 
+def fixed_pattern(setup, rng):
+    """Return what the detector adds to every exposure of a setup, [ny, nx] in DN/s."""
+    ny, nx = DETECTORS[setup.detector].shape
+    pattern = np.zeros((ny, nx), np.float32)
+    if setup.artefact == "stripes":  # of rows, as of an odd-even effect and its drift
+        pattern += (READ_NOISE * rng.standard_normal(ny))[:, None].astype(np.float32)
+    if setup.artefact == "columns":
+        pattern[:, rng.choice(np.arange(20, nx - 20), COLUMNS, replace=False)] = COLUMN
+    return pattern
+
+
+def bands(shape, rng):
+    """Return 1/f noise of the readout of one exposure, [1, nx] in DN/s: bands along y."""
+    frequency = np.fft.rfftfreq(shape[1], 1)
+    frequency[0] = np.inf
+    spectrum = np.fft.rfft(rng.standard_normal(shape[1])) / np.sqrt(frequency)
+    noise = np.fft.irfft(spectrum, shape[1])
+    return (READ_NOISE * noise / noise.std()).astype(np.float32)[None, :]
+
+
+def fringed(rate, axis):
+    """Return a source with fringes of a tenth, of 12 to 16 pixels, along the dispersion."""
+    along = 2 - axis
+    place = np.expand_dims(np.arange(rate.shape[along]), 1 - along)
+    across = np.expand_dims(np.arange(rate.shape[1 - along]), along)
+    phase = 2 * np.pi * (place / (12 + 4 * place / place.max()) + across / 40)
+    return (rate * (1 + 0.1 * np.sin(phase))).astype(np.float32)
+
+
 def simulate(setup, seed):
     """
     Simulate a stack's minimum, and what is true of it.
@@ -113,7 +164,8 @@ def simulate(setup, seed):
     -------
     stack : Stack
         Of images [ny, nx]: the minimum, what it would be of light alone, the true noise sigma,
-        pixels of no use, and the kinds of bad pixels as of `bad_pixels`.
+        excluded pixels, those that come and go, the kinds of bad pixels as of `bad_pixels`, and
+        bad columns.
     """
     detector = DETECTORS[setup.detector]
     rng = np.random.default_rng([12, detector.seed, seed, SETUPS.index(setup)])
@@ -125,19 +177,28 @@ def simulate(setup, seed):
     edge[:, :4] = edge[:, -4:] = True
     if axis == 1:
         edge[:4] = edge[-4:] = True
+    pattern = fixed_pattern(setup, rng)
+    planes = []
     minimum, light, clean = (np.full(shape, np.inf, np.float32) for _ in range(3))
     for i in range(setup.science + setup.background):
         source = setup.source if i < setup.science else 0.0
-        offset = DITHERS[i % len(DITHERS)] if source else 0.0
+        offset = setup.dithers[i % len(setup.dithers)] if source else 0.0
         rate = rate_of(setup.detector, source, offset, setup.width)
+        rate = fringed(rate, axis) if source and setup.artefact == "fringes" else rate
         sky = rate + rng.standard_normal(shape, np.float32) * np.sqrt(
             rate / np.float32(EXPOSURE_TIME * GAIN) + np.float32(READ_NOISE**2)
         )
         np.minimum(light, rate, out=light)
+        sky += bands(shape, rng) if setup.artefact == "bands" else 0
+        sky += pattern if setup.artefact == "stripes" else 0
         np.minimum(clean, sky, out=clean)
-        sky += steady + low + blotch + cosmic_rays(shape, rng, setup.rays)
+        sky += pattern if setup.artefact == "columns" else 0
+        sky += steady + low + blotch + simulate_cosmic_rays(shape, rng, setup.rays)
         sky += np.where(rng.random(shape, np.float32) < DUTY, telegraph, 0)
-        np.minimum(minimum, sky, out=minimum)
+        sky[missing] = np.nan
+        sky[edge] = 0
+        planes.append(sky)
+        np.fmin(minimum, sky, out=minimum)
     minimum[missing] = np.nan
     minimum[edge] = 0
     # The scatter about what light alone would give, free of lines and slopes.
@@ -147,7 +208,11 @@ def simulate(setup, seed):
     sigma = SIGMA * running_median(
         running_median(scatter, 31, axis, "shrink"), ACROSS, 3 - axis, "shrink"
     )
-    return Stack(minimum, axis, sigma, light, edge, *kinds)
+    column = pattern if setup.artefact == "columns" else np.zeros(shape, np.float32)
+    repeats = np.zeros(shape, bool)
+    if setup.background:
+        repeats = find_repeats(planes, KERNEL, axis, 0.5, edge)
+    return Stack(minimum, axis, sigma, light, edge, repeats, *kinds, column)
 
 
 # ---- scores --------------------------------------------------------------------------------------
@@ -155,16 +220,19 @@ def simulate(setup, seed):
 
 def flags_of(stack, way):
     """Return the flags of a stack by one of WAYS, [ny, nx]."""
-    if way in ("fraction", "0.005"):
-        share = 0.001 if way == "fraction" else 0.005
+    if way in ("fraction", "upper"):
         median = running_median(stack.minimum, KERNEL, stack.axis)
-        return flag_outliers(stack.minimum, median, share, share)[0]
-    usable = np.where(stack.unusable, np.float32(np.nan), stack.minimum)
-    median = running_median(usable, KERNEL, stack.axis, "shrink")
+        upper = 0.001 if way == "fraction" else 0.005
+        return flag_outliers(stack.minimum, median, 0.001, upper)[0]
+    kept = exclude(stack.minimum, stack.excluded)
+    median = exclude(running_median(kept, KERNEL, stack.axis, "shrink"), stack.excluded)
     if way == "shrink":
-        return flag_outliers(usable, median)[0]
-    level = measure_noise(usable, median, KERNEL, stack.axis)
-    return flag_beyond_noise(usable, median, level)
+        return flag_outliers(stack.minimum, median)[0]
+    noise = measure_noise(stack.minimum, KERNEL, stack.axis, stack.excluded)
+    flags = flag_beyond_noise(stack.minimum, median, noise)
+    if way == "repeat":
+        flags[stack.repeats & (flags == GOOD)] = HIGH
+    return flags
 
 
 def score(stack, flags):
@@ -178,7 +246,7 @@ def score(stack, flags):
         are of none, and which of these lie on spectral lines or at the ends of the detector.
     """
     high, low = flags == HIGH, flags == LOW
-    valid = ~np.isnan(stack.minimum) & ~stack.unusable
+    valid = ~np.isnan(stack.minimum) & ~stack.excluded
     row = {"n_high": high.sum(), "n_low": low.sum()}
 
     def count(name, strength, found, weakest, strongest=np.inf):
@@ -196,7 +264,9 @@ def score(stack, flags):
     for first, last in itertools.pairwise(STRENGTHS):
         count(f"steady {first} to {last}", stack.steady, high, first, last)
         count(f"low {first} to {last}", -stack.low, low, first, last)
-    false_high = high & ~((stack.steady > 0) | (stack.telegraph > 0) | (stack.blotch > 0))
+    count("column", stack.column, high, 5)
+    bad = (stack.steady > 0) | (stack.telegraph > 0) | (stack.blotch > 0) | (stack.column > 0)
+    false_high = high & ~bad
     false_low = low & (stack.low == 0)
     bump = subtract_median(stack.light, running_median(stack.light, KERNEL, stack.axis, "shrink"))
     half = KERNEL // 2
@@ -238,6 +308,7 @@ KINDS = {
     "low": "low",
     "telegraph": "telegraph",
     "blotch": "blotches",
+    "column": "columns",
     "false high": "false high",
     "line": "of them lines",
     "false low": "false low",
@@ -287,11 +358,12 @@ def draw_cost(rows, path):
     axes = figure.subplots()
     groups = list(rows["group"].unique())
     for (way, group, _), part in rows.groupby(["way", "group", "setup"], sort=False):
-        axes.plot(part["false high"].mean(), recall(part, "steady"), "osD^vP"[groups.index(group)],
-                  color=WAYS[way][1], alpha=0.8)  # fmt: skip
+        marker = "osD^vPX*"[groups.index(group)]
+        place = part["false high"].mean(), recall(part, "steady")
+        axes.plot(*place, marker, color=WAYS[way][1], alpha=0.8)
     for label, colour in WAYS.values():
         axes.plot([], [], "o", color=colour, label=label)
-    for group, marker in zip(groups, "osD^vP", strict=True):
+    for group, marker in zip(groups, "osD^vPX*", strict=True):
         axes.plot([], [], marker, color="0.5", label=group)
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="false high flags a stack", ylabel="warm pixels above 5 sigma found")

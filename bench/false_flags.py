@@ -42,7 +42,7 @@ def main(folder):
             median = medians[kernel, mode]
             if way == "sigma":
                 cuts = float(row["nsigma_lower"]), float(row["nsigma_upper"])
-                scale = measure_noise(minimum, median, kernel, axis)
+                scale = measure_noise(minimum, kernel, axis)
                 flags = flag_beyond_noise(minimum, median, scale, *cuts)
                 group = f"sigma, kernel {kernel}"
             else:

@@ -144,7 +144,7 @@ def flag(folder, exposures, **parameters):
         words["median"] += ["--excluded", f["excluded"]]
     call("median", f["minimum"], f["median"], *words["median"])
     if parameters.get("threshold") == "sigma":
-        call("noise", f["minimum"], f["median"], f["noise"])
+        call("noise", f["minimum"], f["excluded"], f["median"], f["noise"])
         words["threshold"] += ["--noise", f["noise"]]
     call("threshold", f["minimum"], f["median"], f["flags"], *words["threshold"])
     call("write_back", f["flags"], f["flagged"], *exposures)

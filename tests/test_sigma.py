@@ -10,16 +10,21 @@ from scipy import optimize, stats
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.excluded import find_excluded
 from badpix_selfcal.fits_io import read_dq
-from badpix_selfcal.flag_diagnostics import find_warnings
+from badpix_selfcal.flag_diagnostics import (
+    estimate_false_positives,
+    find_warnings,
+    find_wide_defects,
+    measure_structure,
+)
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.median import running_median
 from badpix_selfcal.outlier_counts import (
     count_outliers,
-    estimate_outliers,
     find_false_positives,
     measure_significance,
     tail_probabilities,
 )
+from badpix_selfcal.repeats import find_refusal, find_repeats
 from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
 
 NAN, INF = np.nan, np.inf
@@ -53,8 +58,15 @@ def test_the_warnings():
     header = {"BPXTHRES": "sigma", "BPXNLO": 10, "BPXNHI": 11, "BPXNPIX": 1000, "BPXNEXP": 2}
     assert find_warnings(header)[0].startswith("2.1% of the pixels")
     assert find_warnings({**header, "BPXNLO": 9}) == []
-    assert "spectral lines" in find_warnings({**header, "BPXNLO": 0, "BPXNEXP": 1})[0]
-    assert find_warnings({**header, "BPXTHRES": "fraction"}) == []
+    assert "emission lines" in find_warnings({**header, "BPXNLO": 0, "BPXNEXP": 1})[0]
+    header["BPXTHRES"] = "fraction"
+    assert find_warnings(header) == []
+    counts = {"BPXNHI": 1000, "BPXNFALS": 90, "BPXEFALS": 32}
+    (warning,) = find_warnings(header | counts)
+    assert warning.startswith("about 90 ± 32 of 1000 high flags follow source structure")
+    assert find_warnings(header | counts | {"BPXNFALS": 79}) == []  # below 8 %
+    assert find_warnings(header | counts | {"BPXEFALS": 50}) == []  # within its error
+    assert "2 rows or columns are off" in find_warnings(header | {"BPXNWIDE": 2})[0]
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 36])
@@ -70,35 +82,89 @@ def test_tail_probabilities_are_those_of_the_minimum_of_n(n):
 
 @pytest.mark.parametrize("n", [1, 10])
 def test_outliers_are_counted_and_noise_is_not(n, rng):
-    image = rng.normal(size=(n, 400, 500)).astype(np.float32).min(axis=0)
-    bad = rng.choice(image.size, 300, replace=False)
-    median = np.full_like(image, np.median(image))
-    noise = np.full_like(image, 1.4826 * np.median(np.abs(image - median)))
-    assert count_outliers(image, median, noise, n) < (25, 5)
-    image.flat[bad[:200]] += 20
-    image.flat[bad[200:]] -= 20
-    noise[0, 0] = NAN
-    low, high = count_outliers(image, median, noise, n)
-    assert low == pytest.approx(100, abs=25)
-    assert high == pytest.approx(200, abs=5)
+    significance = rng.normal(size=(n, 400, 500)).min(axis=0)
+    significance -= np.median(significance)
+    significance /= 1.4826 * np.median(np.abs(significance))
+    assert count_outliers(significance, n) < 5
+    significance.flat[rng.choice(significance.size, 200, replace=False)] += 20
+    significance[0, 0] = NAN
+    assert count_outliers(significance, n) == pytest.approx(200, abs=5)
+    assert count_outliers(np.full((3, 4), NAN), n) == 0
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_outliers_are_estimated_from_strips_of_the_image(axis, rng):
-    image = rng.normal(size=(600, 610)).astype(np.float32)
-    bad = rng.choice(image.size, 2000, replace=False)
-    image.flat[bad] += 30
-    low, high = estimate_outliers(image, running_median(image, 15, axis), 15, axis, 1)
-    assert high == pytest.approx(2000, rel=0.15)
-    assert low < 20
-    empty = np.full((3, 4), NAN, np.float32)
-    assert estimate_outliers(empty, empty, 15, axis, 1) == (0, 0)
-    # The same significance tells false positives among flags.
+def test_outliers_and_false_positives_by_significance(axis, rng):
+    image = rng.normal(size=(300, 310)).astype(np.float32)
     flagged = np.zeros(image.shape, bool)
-    flagged.flat[bad] = True
+    flagged.flat[rng.choice(image.size, 500, replace=False)] = True
+    image[flagged] += 30
     significance = measure_significance(image, axis)
+    assert count_outliers(significance, 1) == pytest.approx(500, rel=0.05)
     assert find_false_positives(flagged, significance, 1).sum() < 20
-    assert find_false_positives(flagged, significance, -1).sum() == 2000
+    assert find_false_positives(flagged, significance, -1).sum() == 500
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_flags_that_follow_source_structure_are_estimated(axis, rng):
+    """Bad pixels anywhere are none of them; lines in slices are, whatever the threshold."""
+    along = np.arange(400)
+    profile = 50 * np.exp(-0.5 * ((np.arange(300) % 30 - 15) / 5) ** 2)
+    lines = 1 + 3 * (along % 40 == 0)
+    image = (profile * lines[:, None] + rng.normal(size=(400, 300))).astype(np.float32)
+    bad = rng.random(image.shape) < 0.003
+    image[bad] += 1000
+    image = image if axis == 2 else image.T
+    bad = bad if axis == 2 else bad.T
+    median = running_median(image, 15, axis, "shrink")
+    structure = measure_structure(image, median, axis)
+    n, error = estimate_false_positives(bad, structure)
+    assert n < 3 * error
+    assert error == pytest.approx(np.sqrt(bad.sum()), rel=0.01)
+    high = image - median > 20
+    n, error = estimate_false_positives(high, structure)
+    assert n == pytest.approx((high & ~bad).sum(), rel=0.2)
+    assert estimate_false_positives(high, np.full(high.shape, NAN)) == (0, 0)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_rows_and_columns_that_are_off_are_found(axis, rng):
+    residual = rng.normal(size=(200, 100)).astype(np.float32)
+    residual[50] += 10
+    residual[120, :70] -= 10  # not most of its length
+    residual[150] -= 10
+    residual[10] = NAN
+    assert find_wide_defects(residual if axis == 2 else residual.T, axis).tolist() == [50, 150]
+
+
+# ---- pixels that come and go ---------------------------------------------------------------------
+
+
+def test_pixels_that_come_and_go(rng):
+    """High in at least two exposures and half of the weight, where at least four are valid."""
+    planes = rng.normal(size=(6, 60, 50)).astype(np.float32)
+    planes[:3, 10, 10] += 50  # three of six
+    planes[:2, 20, 20] += 50  # two of six
+    planes[4:, 30, 30], planes[:2, 30, 30] = NAN, planes[:2, 30, 30] + 50  # two of four
+    planes[3:, 40, 40], planes[:2, 40, 40] = NAN, planes[:2, 40, 40] + 50  # two of three
+    planes[:, 50, 10] += 50
+    excluded = np.zeros((60, 50), bool)
+    excluded[50, 10] = True
+    for axis in (1, 2):
+        turned = planes if axis == 2 else planes.transpose(0, 2, 1)
+        mask = excluded if axis == 2 else excluded.T
+        found = find_repeats(turned, 15, axis, 0.5, mask)
+        found = found if axis == 2 else found.T
+        assert np.argwhere(found).tolist() == [[10, 10], [30, 30]]
+        # Noisy exposures count less.
+        noisy = np.stack([plane * (1 if i in (0, 1) else 9) for i, plane in enumerate(turned)])
+        found = find_repeats(noisy, 15, axis, 0.5, mask)
+        assert (found if axis == 2 else found.T)[20, 20]
+
+
+def test_repeats_are_refused_where_light_may_come_and_go():
+    assert find_refusal([{"BAND": "SHORT"}, {"BAND": "SHORT", "BKGDTARG": True}]) == ""
+    assert find_refusal([{"BAND": "SHORT"}, {"BAND": "LONG"}]) == ""
+    assert "dedicated background" in find_refusal([{"BKGDTARG": False}, {}])
 
 
 # ---- excluded pixels -----------------------------------------------------------------------------
@@ -153,8 +219,9 @@ def test_excluded_pixels_are_neither_flagged_nor_counted(tmp_path, rng):
 
 def test_zeros_beyond_the_edge_and_a_missing_noise_are_refused(tmp_path):
     files = flag(tmp_path, [write_exposure(tmp_path / "x_rate.fits")], kernel_size=5)
+    call("excluded", files["minimum"], files["excluded"], tmp_path / "x_rate.fits")
     with pytest.raises(InputError, match=r"median\.fits: its edge_mode is not shrink; make it"):
-        call("noise", files["minimum"], files["median"], tmp_path / "noise.fits")
+        call("noise", *(files[n] for n in ("minimum", "excluded", "median", "noise")))
     words = files["minimum"], files["median"], tmp_path / "f.fits"
     with pytest.raises(InputError, match="--noise: threshold sigma needs it"):
         call("threshold", *words, "--threshold", "sigma")
@@ -177,7 +244,7 @@ def test_a_run_with_sigma(nods):
     """Also of an exposure alone, and with so low a threshold that too much is flagged."""
     config = ["threshold=sigma", "force_single=true", "nsigma_upper=1.5", "nsigma_lower=6"]
     out = nods.run(config=config).stdout
-    assert "one exposure alone, spectral lines may be flagged" in out
+    assert "one exposure alone, emission lines may be flagged" in out
     summary = pd.read_csv(nods.path("results/summary.csv")).set_index("product")
     row = summary.loc["p1"]
     stack = nods.path("results/stacks", row["stack"])
@@ -191,7 +258,8 @@ def test_a_run_with_sigma(nods):
     assert (row["n_high"], row["n_low"]) == ((flags == HIGH).sum(), (flags == LOW).sum())
     assert row["high_threshold"] == pytest.approx(1.5 * np.nanmedian(noise), rel=1e-6)
     assert row["low_threshold"] == pytest.approx(-6 * np.nanmedian(noise), rel=1e-6)
-    assert row["n_outliers_high"] > 0
+    assert np.isnan(row["n_outliers_high"])  # of a fraction alone
+    assert row["n_false_high_error"] == round(np.sqrt(row["n_high"]))
     assert "of the pixels are flagged" in row["warnings"]
     assert "one exposure alone" in summary.loc["p3", "warnings"]
     link = nods.path("results/by_association/one_asn/p1/noise.fits")

@@ -3,8 +3,13 @@
 import numpy as np
 
 from badpix_selfcal.flags import HIGH
+from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.robust_stats import SIGMA
 
 MANY = 0.02  # of the pixels: good ones among them, if a detector is sound
+FALSE = 0.08  # of the high flags: from so many false positives on, a warning
+ACROSS = 5  # pixels: of the windows by which source structure is told
+MOST = 0.8  # of its length: a row or column that is off
 LONG = 3  # pixels: a run of so many looks like absorption later
 # Flags may be of a spectral line if, within LINE_REACH pixels of one wavelength, they lie in
 # LINE_STRIPS strips across the slices, STRIP pixels wide each (a slice has 20 to 35).
@@ -99,7 +104,90 @@ def count_at_edge(flagged, axis, kernel_size):
     return int(np.count_nonzero(flagged) - np.count_nonzero(flagged[tuple(inner)]))
 
 
-def count_diagnostics(flags, residual, high, axis, kernel_size):
+def measure_structure(minimum, median, axis):
+    """
+    Measure how much structure the light has around each pixel, whatever the pixel itself shows.
+
+    Parameters
+    ----------
+    minimum, median : ndarray of float32, [ny, nx]
+        The minimum of a stack and its running median.
+    axis : {1, 2}
+        The dispersion axis.
+
+    Returns
+    -------
+    structure : ndarray of float32, [ny, nx]
+        The larger of the gradient of the median across the dispersion, and of the absolute running
+        median of the residual over ACROSS pixels across, as far to either side; NaN where unknown.
+    """
+    across = axis - 1  # axis 1 is along x, the second of [y, x]
+    with np.errstate(invalid="ignore"):
+        gradient = np.abs(np.gradient(median, axis=across))
+    line = np.abs(running_median(subtract_median(minimum, median), ACROSS, 3 - axis, "shrink"))
+    sides = np.fmax(np.roll(line, ACROSS, across), np.roll(line, -ACROSS, across))
+    return np.where(np.isnan(minimum), np.float32(np.nan), np.fmax(gradient, sides))
+
+
+def estimate_false_positives(high, structure):
+    """
+    Estimate the number of high flags that follow source structure, not the detector.
+
+    Bad pixels do not follow the light: as many lie on the half of the pixels with more structure
+    as on the other half. The excess is false.
+
+    Parameters
+    ----------
+    high : ndarray of bool, [ny, nx]
+        The pixels flagged above the high threshold.
+    structure : ndarray of float32, [ny, nx]
+        As of `measure_structure`.
+
+    Returns
+    -------
+    n : float
+    error : float
+        Of counting: the square root of the number of flags.
+    """
+    judged = ~np.isnan(structure)
+    if not judged.any():
+        return 0.0, 0.0
+    rich = structure > np.median(structure[judged])
+    n_rich, n_poor = np.count_nonzero(rich), np.count_nonzero(judged & ~rich)
+    on_rich, on_poor = np.count_nonzero(high & rich), np.count_nonzero(high & judged & ~rich)
+    return max(0.0, on_rich - on_poor * n_rich / n_poor), float(np.sqrt(on_rich + on_poor))
+
+
+def find_wide_defects(residual, axis):
+    """
+    Find lines of the detector across the dispersion that are off over most of their length.
+
+    They are wider than what threshold sigma takes for a bad pixel, so it does not flag them.
+
+    Parameters
+    ----------
+    residual : ndarray of float32, [ny, nx]
+        Minimum less median.
+    axis : {1, 2}
+        The dispersion axis.
+
+    Returns
+    -------
+    places : ndarray of int, [n]
+        Pixels along the dispersion: columns x for axis 1, rows y for axis 2.
+    """
+    along = residual.T if axis == 1 else residual  # [along the dispersion, across]
+    valid = ~np.isnan(along)
+    if not valid.any():
+        return np.empty(0, int)
+    limit = 3 * SIGMA * np.median(np.abs(along[valid]))
+    n_valid = valid.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        off = np.maximum((along > limit).sum(axis=1), (along < -limit).sum(axis=1))
+    return np.flatnonzero((n_valid > 0) & (off > MOST * n_valid))
+
+
+def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
     """
     Count the flags of a stack that deserve a look.
 
@@ -107,25 +195,36 @@ def count_diagnostics(flags, residual, high, axis, kernel_size):
     ----------
     flags : ndarray of uint8, [ny, nx]
         0 good, 1 low, 2 high.
-    residual, high, axis, kernel_size
+    minimum, median : ndarray of float32, [ny, nx]
+    high, axis, kernel_size
         As of `find_line_like` and `count_at_edge`.
 
     Returns
     -------
-    n_edge : int
-        Flagged pixels within half a kernel of the image's ends.
-    n_run, n_line : int
-        Flagged pixels in runs of LONG or more, and line-like ones.
+    cards : list of (keyword, value, comment)
     """
-    n_edge = count_at_edge(flags > 0, axis, kernel_size)
+    residual = subtract_median(minimum, median)
     lengths = measure_runs(flags > 0, axis)
     n_line = len(find_line_like(flags == HIGH, residual, high, axis)[0])
-    return n_edge, int(lengths[lengths >= LONG].sum()), n_line
+    n_false, error = estimate_false_positives(
+        flags == HIGH, measure_structure(minimum, median, axis)
+    )
+    n_wide = len(find_wide_defects(residual, axis))
+    return [
+        ("BPXNEDGE", count_at_edge(flags > 0, axis, kernel_size),
+         "flagged within half a kernel of the ends"),
+        ("BPXNRUN", int(lengths[lengths >= LONG].sum()),
+         f"flagged in runs of {LONG} or more along the axis"),
+        ("BPXNLINE", n_line, "flagged that may belong to an emission line"),
+        ("BPXNFALS", round(n_false), "high flags on source structure, estimate"),
+        ("BPXEFALS", round(error), "error of that estimate, by counting"),
+        ("BPXNWIDE", n_wide, "rows or columns off over most of their length"),
+    ]  # fmt: skip
 
 
 def find_warnings(header):
     """
-    List the warnings about flags beyond the noise, whose number is not fixed beforehand.
+    List the warnings about the flags of a stack.
 
     Parameters
     ----------
@@ -136,12 +235,23 @@ def find_warnings(header):
     -------
     warnings : list of str
     """
-    if header.get("BPXTHRES") != "sigma":
-        return []
     found = []
-    share = (header["BPXNLO"] + header["BPXNHI"]) / max(1, header["BPXNPIX"])
+    n_high, n_false, error = (header.get(c, 0) for c in ("BPXNHI", "BPXNFALS", "BPXEFALS"))
+    if n_false > max(FALSE * n_high, 2 * error):
+        found.append(
+            f"about {n_false} ± {error} of {n_high} high flags follow source structure and may be "
+            "false"
+        )
+    if header.get("BPXNWIDE"):
+        found.append(
+            f"{header['BPXNWIDE']} rows or columns are off over most of their length; threshold "
+            "sigma does not flag them"
+        )
+    if header.get("BPXTHRES") != "sigma":
+        return found
+    share = (header["BPXNLO"] + n_high) / max(1, header["BPXNPIX"])
     if share > MANY:
         found.append(f"{share:.1%} of the pixels are flagged; look at them, or raise nsigma")
     if header.get("BPXNEXP") == 1:
-        found.append("one exposure alone, spectral lines may be flagged; add other exposures")
+        found.append("one exposure alone, emission lines may be flagged; add other exposures")
     return found

@@ -62,8 +62,8 @@ def subtract_median(minimum, median):
 
 
 def exclude(image, excluded):
-    """Return an image [ny, nx] that is NaN at excluded pixels (bool [ny, nx])."""
-    return np.where(excluded, np.float32(np.nan), image)
+    """Return an image [ny, nx] that is NaN at excluded pixels (bool [ny, nx], or None)."""
+    return image if excluded is None else np.where(excluded, np.float32(np.nan), image)
 
 
 def filter_minimum(minimum, header, values, excluded=None):
@@ -94,14 +94,11 @@ def filter_minimum(minimum, header, values, excluded=None):
     axis = find_dispersion_axis(header, str(values["dispersion_axis"]))
     options = values["kernel_size"], axis, values["edge_mode"]
     header = FITSHDR(header)
-    if excluded is None:
-        median = running_median(minimum, *options)
-    else:
-        median = exclude(running_median(exclude(minimum, excluded), *options), excluded)
-        add_cards(
-            header,
-            ("BPXNOUT", int(excluded.sum()), "pixels excluded, bad in every exposure"),
-        )
+    # NaN at excluded pixels, so that no later stage judges them.
+    median = exclude(running_median(exclude(minimum, excluded), *options), excluded)
+    if excluded is not None:
+        n_excluded = int(np.count_nonzero(excluded))
+        add_cards(header, ("BPXNOUT", n_excluded, "pixels excluded, bad in every exposure"))
     add_cards(header, *parameter_cards("median", values, dispersion_axis=axis))
     return median, header
 

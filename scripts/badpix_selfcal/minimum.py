@@ -88,6 +88,8 @@ def minimum_header(stack, planes, shares):
     for records in found.values():
         if len({record["value"] for record in records}) == 1:
             header.add_record(records[0])
+    n_background = sum(cards.get("BKGDTARG") is True for _, cards in planes)
+    add_cards(header, ("BPXNBKG", n_background, "dedicated backgrounds in the stack (BKGDTARG)"))
     for i, ((exposure, cards), share) in enumerate(zip(planes, shares, strict=True), start=1):
         warnings = [cards["BPXWARN"]] if "BPXWARN" in cards else []
         if dominates(share, len(planes)):

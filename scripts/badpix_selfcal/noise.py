@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.median import exclude, running_median, subtract_median
 from badpix_selfcal.robust_stats import SIGMA
 
 ACROSS = 11  # pixels: fewer would take a blotch of 3 x 3 bad pixels for light
 
 
-def measure_noise(minimum, median, kernel_size, axis):
+def measure_noise(minimum, kernel_size, axis, excluded=None):
     """
-    Measure the noise of ``minimum - median`` pixel by pixel.
+    Measure the noise of the residuals of a stack, pixel by pixel.
 
     It is the largest of three: the scatter of the neighbourhood; the signal shared by neighbouring
     pixels across the dispersion, which is source light; and the error of the median where it is
@@ -18,18 +18,20 @@ def measure_noise(minimum, median, kernel_size, axis):
 
     Parameters
     ----------
-    minimum, median : ndarray of float32, [ny, nx]
-        The minimum of a stack and its running median with windows that shrink, in the same units.
+    minimum : ndarray of float32, [ny, nx]
+        The minimum of a stack.
     kernel_size : int
-        Length of the median's window in pixels.
+        Length of the running median's window in pixels.
     axis : {1, 2}
         The dispersion axis as in DISPAXIS.
+    excluded : ndarray of bool, [ny, nx], optional
+        Pixels that take no part.
 
     Returns
     -------
     noise : ndarray of float32, [ny, nx]
-        In the units of `minimum`; NaN where a pixel is not judged: where the residual or the
-        scatter is missing, or the scatter is 0.
+        In the units of `minimum`; NaN where a pixel is not judged: where it is excluded, where the
+        minimum or the scatter is missing, or the scatter is 0.
 
     Raises
     ------
@@ -38,24 +40,27 @@ def measure_noise(minimum, median, kernel_size, axis):
 
     Notes
     -----
-    With r the residual, K the kernel and M the median: sigma is 1.4826 times the median over 11
-    pixels across the dispersion of the median over 2 K + 1 pixels along it of abs(r); line is the
-    absolute median over 11 pixels across of r; slope is abs(dM/dpixel) times the larger of 1 and
-    twice the mean offset of the window's valid pixels from the pixel. All ignore NaN, all windows
-    shrink at the edges, and line or slope count as 0 where they are missing.
+    With M the running median, of windows that shrink at the edges and ignore excluded pixels, r the
+    residual and K the kernel: sigma is 1.4826 times the median over 11 pixels across the dispersion
+    of the median over 2 K + 1 pixels along it of abs(r); line is the absolute median over 11 pixels
+    across of r; slope is abs(dM/dpixel) times the larger of 1 and twice the mean offset of the
+    window's valid pixels from the pixel. All ignore NaN, all windows shrink at the edges, and line
+    or slope count as 0 where they are missing. M is known at excluded pixels, too, so that their
+    neighbours have a slope.
     """
     if axis not in (1, 2):
         raise ValueError(f"dispersion axis {axis} is neither 1 nor 2")
-    if minimum.shape != median.shape:
-        raise ValueError(f"shapes {minimum.shape} and {median.shape} differ")
+    if excluded is not None and minimum.shape != excluded.shape:
+        raise ValueError(f"shapes {minimum.shape} and {excluded.shape} differ")
+    minimum = exclude(minimum, excluded)
+    median = running_median(minimum, kernel_size, axis, "shrink")
     residual = subtract_median(minimum, median)
-    missing = np.isnan(residual)
     line = np.abs(running_median(residual, ACROSS, 3 - axis, "shrink"))
+    slope = measure_slope(median, residual, kernel_size, axis)
     sigma = running_median(np.abs(residual), 2 * kernel_size + 1, axis, "shrink")
     sigma = np.float32(SIGMA) * running_median(sigma, ACROSS, 3 - axis, "shrink")
-    missing |= ~(sigma > 0)
-    noise = np.fmax(sigma, np.fmax(line, measure_slope(median, residual, kernel_size, axis)))
-    noise[missing] = np.nan
+    noise = np.fmax(sigma, np.fmax(line, slope))
+    noise[np.isnan(residual) | ~(sigma > 0)] = np.nan
     return noise
 
 

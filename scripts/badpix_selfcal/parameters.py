@@ -26,6 +26,14 @@ def kernel(text):
     return value
 
 
+def share(text):
+    """Read a fraction of the exposures: 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
 def positive(text):
     """Read a number above 0."""
     value = float(text)
@@ -83,12 +91,18 @@ PARAMETERS = (
         help="with threshold sigma: multiple of the noise above the median",
         of="sigma",
     ),
+    Parameter(
+        "repeat_fraction", "repeats", 0.0, share,
+        card="BPXREPFR", comment="repeat_fraction", tuned=False,
+        help="with threshold sigma: flag pixels that are high in this fraction of the exposures",
+        of="sigma",
+    ),
 )  # fmt: skip
 
 # Column of a table of settings: card that has it in a stage's header.
 SETTING = {p.name: p.card for p in PARAMETERS if p.tuned}
 # Columns that the table may lack.
-OPTIONAL = ("threshold", *(p.name for p in PARAMETERS if p.of == "sigma"))
+OPTIONAL = ("threshold", *(p.name for p in PARAMETERS if p.tuned and p.of == "sigma"))
 
 
 def stage_parameters(stage):

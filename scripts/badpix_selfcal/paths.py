@@ -9,6 +9,7 @@ RESULTS = {
     "excluded": "results/stacks/{stack}/excluded.fits",
     "median": "results/stacks/{stack}/median.fits",
     "noise": "results/stacks/{stack}/noise.fits",
+    "repeats": "results/stacks/{stack}/repeats.fits",
     "threshold": "results/stacks/{stack}/flags.fits",
     "write_back": "results/flagged/{stack}",
     "flagged": "results/flagged/{stack}/{exposure}_badpix_selfcal.fits",

@@ -5,15 +5,16 @@ from collections import namedtuple
 from badpix_selfcal.parameters import used_parameters
 
 # name: of rule, program and path; bytes_per_pixel: of its file, for `plan` (of each exposure:
-# pedestal); needs: the parameters with which it runs, None for always.
-Stage = namedtuple("Stage", "name bytes_per_pixel needs", defaults=(None,))
+# pedestal); runs: whether it runs, given the parameters that are used.
+Stage = namedtuple("Stage", "name bytes_per_pixel runs", defaults=(lambda used: True,))
 
 STAGES = (
     Stage("pedestal", 4),
     Stage("minimum", 6),  # float32, and SOURCE in int16
-    Stage("excluded", 1, {"edge_mode": "shrink"}),
+    Stage("excluded", 1, lambda used: used["edge_mode"] == "shrink"),
     Stage("median", 4),
-    Stage("noise", 4, {"threshold": "sigma"}),
+    Stage("noise", 4, lambda used: used["threshold"] == "sigma"),
+    Stage("repeats", 1, lambda used: used.get("repeat_fraction", 0) > 0),
     Stage("threshold", 1),
 )
 
@@ -34,6 +35,4 @@ def list_stages(config, kept=True):
         In the order of the data.
     """
     used = used_parameters(config)
-    return [
-        stage for stage in STAGES[kept:] if not stage.needs or stage.needs.items() <= used.items()
-    ]
+    return [stage for stage in STAGES[kept:] if stage.runs(used)]

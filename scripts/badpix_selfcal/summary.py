@@ -21,7 +21,8 @@ COUNTS = {
     "n_edge": "BPXNEDGE",
     "n_run": "BPXNRUN",
     "n_line": "BPXNLINE",
-    "n_outliers_low": "BPXNDLO",
+    "n_false_high": "BPXNFALS",
+    "n_false_high_error": "BPXEFALS",
     "n_outliers_high": "BPXNDHI",
     "n_excluded": "BPXNOUT",
 }
@@ -110,16 +111,12 @@ def list_warnings(header, product):
         return [*warnings, "no background or selfcal exposure, nothing flagged"]
     if not {"BPXTHLO", "BPXTHHI"} & set(header):
         warnings.append("no valid pixel in the minimum, nothing flagged")
-    if header.get("BPXNLINE"):
-        warnings.append(
-            f"{header['BPXNLINE']} flagged pixels repeat at one wavelength on bright structure, "
-            f"maybe an emission line; {advise(product)}"
-        )
-    return warnings + find_warnings(header)
+    found = find_warnings(header)
+    return warnings + [f"{w}; {advise(product)}" if "source structure" in w else w for w in found]
 
 
 def advise(product):
-    """Return what helps against flagged emission lines, given what the stack has already."""
+    """Return what helps against flagged source structure, given what the stack has already."""
     if not product["n_background"]:
         return "add dedicated backgrounds"
     if product["n_exposures"] < FEW:

@@ -6,10 +6,10 @@ import numpy as np
 from fitsio import FITSHDR
 
 from badpix_selfcal.fits_io import add_cards, with_unit
-from badpix_selfcal.flag_diagnostics import LONG, count_diagnostics
+from badpix_selfcal.flag_diagnostics import count_diagnostics
 from badpix_selfcal.flags import GOOD, HIGH, LOW
 from badpix_selfcal.median import subtract_median
-from badpix_selfcal.outlier_counts import CUT, count_outliers, estimate_outliers
+from badpix_selfcal.outlier_counts import CUT, count_outliers, measure_significance
 from badpix_selfcal.parameters import parameter_cards
 
 
@@ -94,7 +94,7 @@ def median_of_valid(image):
     return float(np.median(valid)) if valid.size else np.nan
 
 
-def flag_stack(minimum, median, header, values, noise=None):
+def flag_stack(minimum, median, header, values, noise=None, repeats=None):
     """
     Flag the pixels of a stack as the parameters say.
 
@@ -104,9 +104,11 @@ def flag_stack(minimum, median, header, values, noise=None):
     header : FITSHDR
         Of the median.
     values : dict
-        The parameters of the stage threshold, by name.
+        The parameters of the stages repeats and threshold, by name.
     noise : ndarray of float32, [ny, nx], optional
         With threshold sigma.
+    repeats : ndarray of bool, [ny, nx], optional
+        With repeat_fraction: pixels that come and go, which are flagged high, too.
 
     Returns
     -------
@@ -118,21 +120,28 @@ def flag_stack(minimum, median, header, values, noise=None):
     header = FITSHDR(header)
     axis, kernel_size = header["BPXAXIS"], header["BPXKERN"]
     n_exposures = header.get("BPXNEXP", 1)
-    residual = subtract_median(minimum, median)
     if noise is not None:
         lower, upper = values["nsigma_lower"], values["nsigma_upper"]
         flags = flag_beyond_noise(minimum, median, noise, lower, upper)
         surface = upper * noise
         low, high = -lower * median_of_valid(noise), median_of_valid(surface)
-        outliers = count_outliers(minimum, median, noise, n_exposures)
-        judged = ~np.isnan(noise)
+        judged, outliers = ~np.isnan(noise), []
+        if repeats is not None:
+            added = repeats & (flags == GOOD)
+            flags[added] = HIGH
+            n_added = np.count_nonzero(added)
+            outliers = [
+                *parameter_cards("repeats", values),
+                ("BPXNREP", n_added, "of the high ones, flagged as they come and go"),
+            ]
     else:
         lower, upper = values["flagfrac_lower"], values["flagfrac_upper"]
         flags, low, high = flag_outliers(minimum, median, lower, upper)
-        surface, judged = high, ~np.isnan(residual)
-        outliers = estimate_outliers(minimum, median, kernel_size, axis, n_exposures)
-    n_edge, n_run, n_line = count_diagnostics(flags, residual, surface, axis, kernel_size)
-    n_low, n_high = map(round, outliers)
+        surface, judged = high, ~np.isnan(subtract_median(minimum, median))
+        n_outliers = count_outliers(measure_significance(minimum, axis), n_exposures)
+        outliers = [
+            ("BPXNDHI", round(n_outliers), f"high outliers, about: {CUT:g} times the noise")
+        ]
     add_cards(
         header,
         *parameter_cards("threshold", values),
@@ -141,10 +150,7 @@ def flag_stack(minimum, median, header, values, noise=None):
         ("BPXNLO", np.count_nonzero(flags == LOW), "pixels flagged below the low threshold"),
         ("BPXNHI", np.count_nonzero(flags == HIGH), "pixels flagged above the high threshold"),
         ("BPXNPIX", np.count_nonzero(judged), "pixels that might have been flagged"),
-        ("BPXNDLO", n_low, f"outliers, about: {CUT:g} times the noise too low"),
-        ("BPXNDHI", n_high, f"outliers, about: {CUT:g} times the noise too high"),
-        ("BPXNEDGE", n_edge, "flagged within half a kernel of the ends"),
-        ("BPXNRUN", n_run, f"flagged in runs of {LONG} or more along the axis"),
-        ("BPXNLINE", n_line, "flagged that may belong to an emission line"),
+        *outliers,
+        *count_diagnostics(flags, minimum, median, surface, axis, kernel_size),
     )
     return flags, header

@@ -12,7 +12,8 @@ def options():
     """Return the argument parser."""
     options = parser(__doc__)
     options.add_argument("minimum", help="minimum.fits")
-    options.add_argument("median", help="median.fits, with edge_mode shrink")
+    options.add_argument("excluded", help="excluded.fits")
+    options.add_argument("median", help="median.fits, with edge_mode shrink, for its parameters")
     options.add_argument("output", help="noise.fits")
     return options
 
@@ -20,9 +21,10 @@ def options():
 def main(arguments):
     """Write ``noise.fits``; NaN where a pixel is not judged."""
     minimum, _ = read_image(arguments.minimum)
-    median, header = read_image(arguments.median)
+    excluded = read_image(arguments.excluded)[0] > 0
+    _, header = read_image(arguments.median)
     if header["BPXEDGE"] != "shrink":
         raise InputError(f"{arguments.median}: its edge_mode is not shrink; make it with shrink")
-    noise = measure_noise(minimum, median, header["BPXKERN"], header["BPXAXIS"])
+    noise = measure_noise(minimum, header["BPXKERN"], header["BPXAXIS"], excluded)
     log(f"{np.count_nonzero(~np.isnan(noise))} pixels are judged")
     write_image(arguments.output, noise, header)

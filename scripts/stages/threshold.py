@@ -14,6 +14,8 @@ def options():
     options.add_argument("median", help="median.fits")
     options.add_argument("output", help="flags.fits")
     options.add_argument("--noise", metavar="FILE", help="noise.fits, for threshold sigma")
+    options.add_argument("--repeats", metavar="FILE", help="repeats.fits, for repeat_fraction")
+    add_parameters(options, "repeats")
     add_parameters(options, "threshold")
     return options
 
@@ -25,7 +27,8 @@ def main(arguments):
     minimum, _ = read_image(arguments.minimum)
     median, header = read_image(arguments.median)
     noise = read_image(arguments.noise)[0] if arguments.noise else None
-    flags, header = flag_stack(minimum, median, header, vars(arguments), noise)
+    repeats = read_image(arguments.repeats)[0] > 0 if arguments.repeats else None
+    flags, header = flag_stack(minimum, median, header, vars(arguments), noise, repeats)
     log(f"flagged {header['BPXNLO']} low, {header['BPXNHI']} high")
     for warning in find_warnings(header):
         warn(f"threshold: warning: {arguments.minimum}: {warning}")

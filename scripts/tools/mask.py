@@ -8,10 +8,10 @@ import pandas as pd
 
 from badpix_selfcal.associations import COMBINED, read_members_table
 from badpix_selfcal.atomic_io import atomic_write
-from badpix_selfcal.cli import log, parser
-from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL
+from badpix_selfcal.cli import parser, warn
+from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL, REFERENCE_PIXEL
 from badpix_selfcal.errors import InputError
-from badpix_selfcal.fits_io import read_dq, read_image, read_primary
+from badpix_selfcal.fits_io import read_dq, read_image, read_primary, save_model
 from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
 
 # How a detector is read out: FASTAXIS, SLOWAXIS of its images.
@@ -106,7 +106,9 @@ def count_by_date(stacks, min_fraction):
     for date, exposures in sorted(paths.items()):
         known = True
         for path in exposures:
-            known = known & (read_dq(path) & DO_NOT_USE > 0)
+            dq = read_dq(path)
+            # Reference pixels are never flagged, so they do not recover.
+            known = known & (dq & DO_NOT_USE > 0) & (dq & REFERENCE_PIXEL == 0)
         of_date = [stack for stack in stacks if stack.exposures & exposures]
         flagged = find_often_flagged([stack.flagged for stack in of_date], min_fraction)
         judged = np.any([stack.judged for stack in of_date], axis=0)
@@ -115,9 +117,21 @@ def count_by_date(stacks, min_fraction):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def find_depths(stacks):
+    """List the depths of the exposures of stacks: readout pattern, and whether below 50 groups."""
+    depths = set()
+    for path in set.union(*(stack.exposures for stack in stacks)):
+        header = read_primary(path)
+        groups = "" if header.get("NGROUPS", 50) >= 50 else " below 50 groups"
+        depths.add(f"{header.get('READPATT', 'unknown')}{groups}")
+    return depths
+
+
 def write_mask(path, flagged, header, dates, merged=None):
     """
-    Write a MASK reference file, for ``--steps.dq_init.override_mask``.
+    Write a mask, for ``--steps.dq_init.user_supplied_dq``, which adds it to the official MASK.
+
+    ``--steps.dq_init.override_mask`` takes it in place of the official one.
 
     Parameters
     ----------
@@ -139,9 +153,10 @@ def write_mask(path, flagged, header, dates, merged=None):
             if known.dq.shape != dq.shape or known.meta.instrument.detector != header["DETECTOR"]:
                 raise InputError(f"{merged}: not a MASK of {header['DETECTOR']}; give one that is")
             dq |= known.dq
-    used = [name for bit, name in enumerate(NAMES) if np.any(dq & np.uint32(1 << bit))]
     model = datamodels.MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
-    definitions = [(bit, 1 << bit, name, "") for bit, name in enumerate(used or NAMES[:1])]
+    # The standard bits, which user_supplied_dq takes as they are.
+    bits = [bit for bit in range(len(NAMES)) if np.any(dq & np.uint32(1 << bit))]
+    definitions = [(bit, 1 << bit, NAMES[bit], "") for bit in bits or [0]]
     model.dq_def = np.array(definitions, dtype=model.get_dtype("dq_def"))
     ny, nx = dq.shape
     fast, slow = READOUT[header["DETECTOR"]]
@@ -156,9 +171,7 @@ def write_mask(path, flagged, header, dates, merged=None):
     }  # fmt: skip
     for key, value in meta.items():
         model[f"meta.{key}"] = value
-    with atomic_write(path) as part:
-        model.save(part + ".fits")  # stdatamodels knows a format by its suffix
-        os.replace(part + ".fits", part)
+    save_model(model, path)
 
 
 def options():
@@ -196,4 +209,9 @@ def main(arguments):
         write_mask(path, flagged, found[0].header, list(table["date"]), merge.get(detector))
         with atomic_write(path.removesuffix("fits") + "csv") as part:
             table.to_csv(part, index=False)
-        log(f"{path}: {np.count_nonzero(flagged)} pixels of {len(found)} stacks")
+        print(f"{path}: {np.count_nonzero(flagged)} pixels, from {len(found)} stacks")
+        if len(found) == 1:
+            warn(f"mask: warning: {detector} has one stack: mask_min_fraction has no effect")
+        if len(depths := find_depths(found)) > 1:
+            kinds = ", ".join(sorted(depths))
+            warn(f"mask: warning: {detector}: exposures of mixed depth ({kinds}) share a mask")

@@ -67,11 +67,11 @@ def list_left_over(wanted):
 def list_member_links(wanted):
     """Return the paths beside the wanted flagged associations that their members name."""
     return {
-        os.path.join(os.path.dirname(path), member["expname"])
+        os.path.join(os.path.dirname(path), member.get("expname", ""))
         for path in wanted
         if path.endswith(".json")
         for product in read_flagged_products(path)
-        for member in product["members"]
+        for member in product.get("members", ())
     }
 
 

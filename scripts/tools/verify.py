@@ -26,8 +26,10 @@ from badpix_selfcal.flagged_association import list_links, make_flagged_associat
 from badpix_selfcal.median import filter_minimum
 from badpix_selfcal.minimum import measure_shares, minimum_header, take_minimum
 from badpix_selfcal.noise import measure_noise
+from badpix_selfcal.parameters import parameter_cards
 from badpix_selfcal.paths import SKIPPED, path_of, workdir_patterns
 from badpix_selfcal.pedestal import read_planes, stack_header
+from badpix_selfcal.repeats import find_repeats
 from badpix_selfcal.stages import list_stages
 from badpix_selfcal.summary import summarize
 from badpix_selfcal.threshold import flag_stack
@@ -70,7 +72,7 @@ def remake_stages(stack, exposures, values, folder):
     header = minimum_header(stack_header(stack, len(exposures)), headers, shares)
     write_image(files["minimum"], minimum, header, SOURCE=source)
     minimum, header = read_image(files["minimum"])  # as the next stage reads them
-    excluded = noise = None
+    excluded = noise = repeats = None
     if "excluded" in files:
         excluded = find_excluded(read_dq_planes(exposures, read_recorded(header), minimum.shape))
         cards = FITSHDR()
@@ -79,9 +81,15 @@ def remake_stages(stack, exposures, values, folder):
     write_image(files["median"], *filter_minimum(minimum, header, values, excluded))
     median, header = read_image(files["median"])
     if "noise" in files:
-        noise = measure_noise(minimum, median, header["BPXKERN"], header["BPXAXIS"])
+        noise = measure_noise(minimum, header["BPXKERN"], header["BPXAXIS"], excluded)
         write_image(files["noise"], noise, header)
-    write_image(files["threshold"], *flag_stack(minimum, median, header, values, noise))
+    if "repeats" in files:
+        planes = (plane for _, plane, _ in read_planes(exposures))
+        found = header["BPXKERN"], header["BPXAXIS"], values["repeat_fraction"], excluded
+        repeats, cards = find_repeats(planes, *found), FITSHDR()
+        add_cards(cards, ("BPXSTACK", stack, "stack"), *parameter_cards("repeats", values))
+        write_image(files["repeats"], repeats.astype(np.uint8), cards)
+    write_image(files["threshold"], *flag_stack(minimum, median, header, values, noise, repeats))
     return files
 
 
@@ -251,6 +259,7 @@ def options():
     options.add_argument("--prefix", default="", help="folder below which the results lie")
     options.add_argument("--threads", type=int, default=1, help="stacks at a time")
     add_parameters(options, "median")
+    add_parameters(options, "repeats")
     add_parameters(options, "threshold")
     return options
 

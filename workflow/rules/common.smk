@@ -28,6 +28,7 @@ from badpix_selfcal.associations import (
     list_flagged,
     read_members,
 )
+from badpix_selfcal.atomic_io import measure_unzipped
 from badpix_selfcal.file_state import hash_content, hash_states, hash_text, read_state
 from badpix_selfcal.paths import RESULTS, SKIPPED, path_of
 from badpix_selfcal.stages import list_stages
@@ -54,15 +55,19 @@ demo = DEMO.to_dict(orient="index")
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
 members, association_files, left_out, errors = read_members(config, made)
-if main_process:
+# generate needs no association, and may mend them; other targets beside it need them.
+words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv
+asked = [word.endswith("generate") for word in words]
+generating = all(asked) if "--" in sys.argv else any(asked)
+if main_process and not generating:
     errors += validate_inputs.find_member_errors(members, made)
     for line in [
         *validate_inputs.find_member_warnings(members),
+        *validate_inputs.find_new_exposures(config["exposures"], members),
         *run_status.list_left_out(left_out),
     ]:
         print(line, file=sys.stderr)
-# generate needs no association, and may mend them.
-if errors and not any(word.endswith("generate") for word in sys.argv):
+if errors and not generating:
     raise WorkflowError(*validate_inputs.shorten(errors))
 
 # ---- lookups of the rules ------------------------------------------------------------------------
@@ -160,7 +165,7 @@ DEMO_MB = 60  # the largest exposure of the demo, before it is made
 def exposure_sizes(wildcards):
     """Return the sizes of a stack's exposures in MB."""
     paths = exposures_of_stack.get(wildcards.stack, [])
-    return [os.path.getsize(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
+    return [measure_unzipped(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
 
 
 def stack_memory(wildcards, attempt):

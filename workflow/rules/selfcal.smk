@@ -107,6 +107,7 @@ rule noise:
     """The noise of the residuals; with threshold sigma."""
     input:
         rules.minimum.output,
+        rules.excluded.output,
         rules.median.output,
     output:
         RESULTS["noise"],
@@ -124,11 +125,36 @@ rule noise:
         "selfcal noise --log {log} {input} {output}"
 
 
+rule repeats:
+    """The pixels that come and go; with repeat_fraction."""
+    input:
+        rules.pedestal.output,
+        rules.excluded.output,
+        rules.median.output,
+    output:
+        RESULTS["repeats"],
+    log:
+        "logs/repeats/{stack}.log",
+    priority: 4
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=stack_memory,
+        disk_mb=stack_disk,
+        runtime=stack_runtime,
+    params:
+        code=code("stages/repeats"),
+        parameters=parameters.format_options("repeats", used),
+    shell:
+        "selfcal repeats {params.parameters} --log {log} {input} {output}"
+
+
 rule threshold:
     """The flags: pixels whose residual exceeds a threshold."""
     input:
         images=[rules.minimum.output[0], rules.median.output[0]],
         noise=rules.noise.output if by_noise else [],
+        repeats=rules.repeats.output if used.get("repeat_fraction") else [],
     output:
         RESULTS["threshold"],
     log:
@@ -143,8 +169,14 @@ rule threshold:
         code=code("stages/threshold"),
         parameters=parameters.format_options("threshold", used),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
+        repeats=lambda wildcards, input: (
+            f"--repeats {input.repeats} {parameters.format_options('repeats', used)}"
+            if input.repeats
+            else ""
+        ),
     shell:
-        "selfcal threshold {params.parameters} {params.noise} --log {log} {input.images} {output}"
+        "selfcal threshold {params.parameters} {params.noise} {params.repeats} --log {log}"
+        " {input.images} {output}"
 
 
 rule write_back:

@@ -102,7 +102,7 @@ rule verify:
         made=sorted(made),
         prefix=PREFIX,
         parameters=[
-            parameters.format_options(stage, used) for stage in ("median", "threshold")
+            parameters.format_options(stage, used) for stage in ("median", "repeats", "threshold")
         ],
     shell:
         "selfcal verify {params.parameters} --log {log} --threads {threads}"

@@ -99,6 +99,7 @@ use rule median as tune_median with:
 use rule noise as tune_noise with:
     input:
         rules.tune_minimum.output,
+        rules.excluded.output,
         rules.tune_median.output,
     output:
         temp(f"{TUNED}/{medians.wildcard_pattern}/noise.fits"),
@@ -122,6 +123,7 @@ use rule threshold as tune_threshold with:
         code=code("stages/threshold"),
         parameters=parameters.format_options("threshold", {**config, **setting}),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
+        repeats="",
 
 
 rule score:

@@ -19,7 +19,7 @@ UNFLAGGED = "no background or selfcal exposure"
 MOST = 20  # lines of one kind on the terminal
 # Warnings of summary.csv: a part of their text, by what the terminal calls them.
 WARNINGS = {
-    "flags that may follow emission lines": "maybe an emission line",
+    "flags that follow source structure": "follow source structure",
     "an exposure that sets most of a minimum": " of the minimum",
     "no valid pixel": "no valid pixel in the minimum",
 }

@@ -10,7 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from badpix_selfcal import parameters
-from badpix_selfcal.associations import COMBINED
+from badpix_selfcal.associations import COMBINED, MISSING, exposure_name
+from badpix_selfcal.exposures import CATALOG, find_exposures
+from badpix_selfcal.paths import workdir_patterns
 
 MOST = 50  # errors that are printed
 
@@ -48,6 +50,8 @@ def validate_config(config, path):
         validate(config, path)
     except WorkflowError as error:
         raise WorkflowError(*find_config_errors(config, schema)) from error
+    if config["repeat_fraction"] and config["threshold"] != "sigma":
+        raise WorkflowError("config: repeat_fraction needs threshold: sigma; set it, or set 0")
     return schema
 
 
@@ -72,7 +76,7 @@ def find_remedy(rule, value):
             return f"YAML reads it as a text, write {float(value)!r}"
         except ValueError:
             pass
-    if type(value) is int and "anyOf" in rule:
+    if "anyOf" in rule and int in {*map(type, value if isinstance(value, list) else [value])}:
         return "quote it, as YAML reads a number (01204 as an octal one)"
     return "correct it"
 
@@ -142,7 +146,9 @@ def find_member_errors(members, made=()):
     for exposure, rows in files[files["exposure"].duplicated(keep=False)].groupby("exposure"):
         where = name_associations(combined[combined["exposure"] == exposure])
         paths = " and ".join(sorted(rows["path"]))
-        errors.append(f"{paths}: two files of one exposure name, members of {where}; keep one")
+        errors.append(
+            f"{paths}: two files of one exposure name, members of {where}; let all name one of them"
+        )
     for path in files["path"]:
         if set(path) & set("{}[]$"):
             errors.append(f"{path}: braces, brackets or $; rename the folder or file")
@@ -156,13 +162,33 @@ def find_member_errors(members, made=()):
 
 
 def find_member_warnings(members):
-    """Return a line for each exptype that looks like a misspelt role."""
+    """Return a line for each kind of member, or of product, that is probably not as meant."""
     warnings = []
-    for exptype in sorted(set(members["exptype"]) - set(COMBINED)):
+    for exptype in sorted(set(members["exptype"]) - {*COMBINED, MISSING}):
         if near := difflib.get_close_matches(exptype, COMBINED, 1, 0.7):
             where = name_associations(members[members["exptype"] == exptype])
             warnings.append(f"{where}: exptype {exptype} is ignored; is {near[0]} meant?")
-    return warnings
+    dropped = members[members["exptype"] == MISSING]
+    if len(dropped):
+        n, where = dropped["path"].nunique(), name_associations(dropped)
+        warnings.append(f"{n} selfcal exposures are missing and dropped, members of {where}")
+    science = members[members["exptype"] == "science"]
+    for product, rows in science[science["product"].duplicated(False)].groupby("product"):
+        where = name_associations(rows)
+        warnings.append(f"product {product} is in {where}: calwebb_spec2 writes all to one file")
+    return shorten(warnings)
+
+
+def find_new_exposures(patterns, members):
+    """Return a line that names the exposures that `generate` has not seen, if it has run."""
+    if not patterns or not os.path.exists(CATALOG):
+        return []
+    known = {*pd.read_csv(CATALOG, dtype=str)["name"], *members["exposure"]}
+    paths, _ = find_exposures(workdir_patterns(patterns))
+    if not (new := [path for path in paths if exposure_name(path) not in known]):
+        return []
+    n = f"{len(new)} exposures are" if len(new) > 1 else "1 exposure is"
+    return [f"{n} in no association ({', '.join(new[:3])}); run generate"]
 
 
 def name_associations(members):

@@ -1,0 +1,43 @@
+"""Stage beside the threshold: pixels that come and go, bad in some exposures of a stack."""
+
+import numpy as np
+from fitsio import FITSHDR
+
+from badpix_selfcal.cli import add_parameters, log, parser
+from badpix_selfcal.errors import InputError
+from badpix_selfcal.fits_io import add_cards, open_fits, read_header, read_image, write_image
+from badpix_selfcal.parameters import parameter_cards
+from badpix_selfcal.repeats import find_refusal, find_repeats
+
+
+def options():
+    """Return the argument parser."""
+    options = parser(__doc__)
+    options.add_argument("pedestal", help="pedestal.fits")
+    options.add_argument("excluded", help="excluded.fits")
+    options.add_argument("median", help="median.fits, for its parameters")
+    options.add_argument("output", help="repeats.fits")
+    add_parameters(options, "repeats")
+    return options
+
+
+def main(arguments):
+    """Write ``repeats.fits``: 1 where a pixel comes and goes, else 0; one plane at a time."""
+    excluded = read_image(arguments.excluded)[0] > 0
+    _, stack = read_image(arguments.median)
+    with open_fits(arguments.pedestal) as fits:
+        _, *hdus = list(fits)
+        if reason := find_refusal([read_header(hdu) for hdu in hdus]):
+            raise InputError(f"{stack['BPXSTACK']}: {reason}")
+        repeats = find_repeats(
+            (hdu.read() for hdu in hdus),
+            stack["BPXKERN"],
+            stack["BPXAXIS"],
+            arguments.repeat_fraction,
+            excluded,
+        )
+    header = FITSHDR()
+    add_cards(header, ("BPXSTACK", stack["BPXSTACK"], "stack"))
+    add_cards(header, *parameter_cards("repeats", {**vars(arguments), "threshold": "sigma"}))
+    log(f"{np.count_nonzero(repeats)} pixels come and go")
+    write_image(arguments.output, repeats.astype(np.uint8), header)
