@@ -9,8 +9,8 @@ import numpy as np
 from astropy.io import fits
 
 from demo.detectors import DETECTORS
-from demo.simulate import EXPOSURE_TIME, exposure
-from demo.simulate_bad_pixels import unknown_bad_pixels
+from demo.simulate import EXPOSURE_TIME, simulate_exposure
+from demo.simulate_bad_pixels import simulate_bad_pixels
 
 PLANES = ("SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 
@@ -21,7 +21,7 @@ def write_exposures(folder, detector_name, number):
 
     folder.mkdir(parents=True, exist_ok=True)
     detector = DETECTORS[detector_name]
-    truth = unknown_bad_pixels(detector.shape, np.random.default_rng(detector.seed))
+    truth = simulate_bad_pixels(detector.shape, np.random.default_rng(detector.seed))
     paths = []
     for i in range(number):
         path = folder / f"jw09003001001_02101_{i:05}_{detector_name.lower()}_rate.fits"
@@ -30,7 +30,7 @@ def write_exposures(folder, detector_name, number):
             continue
         rng = np.random.default_rng([3, detector.seed, i])
         source, offset, pedestal = (5.0 if i % 3 else 0.0), rng.uniform(-1, 1), rng.normal(0, 0.05)
-        planes = exposure(detector, truth, source, offset, pedestal, rng)
+        planes = simulate_exposure(detector, truth, source, offset, pedestal, rng)
         with IFUImageModel(**planes) as model:
             meta = {
                 **detector.meta,

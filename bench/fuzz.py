@@ -1,14 +1,13 @@
 """
 Break inputs and runs at random, and see that what docs/promises.md promises holds: make fuzz.
 
-Headers and associations with broken bytes, and runs that are killed, ended, cut off, out of room or
-started twice have an equal share of the time each. Seeds are fixed: what breaks a promise is named
-by its kind and seed, and becomes a test.
+Exposures and associations with broken bytes, and runs that are killed, cut off or out of room have
+an equal share of the time each. Seeds are fixed: what breaks a promise is named by its kind and
+seed, and becomes a test.
 """
 
 import argparse
 import collections
-import shutil
 import sys
 import tempfile
 import time
@@ -22,28 +21,24 @@ import breaking
 def main(seconds, kinds):
     """Try until the time is over; print the counts by kind, and each broken promise."""
     warnings.simplefilter("ignore")
-    broken = 0
+    broken, quiet = 0, None
     with tempfile.TemporaryDirectory() as place:
-        runs = [kind for kind in kinds if kind in breaking.RUNS]
-        wanted = taken = None
-        if runs:
-            (Path(place) / "quiet").mkdir()
-            wanted, taken = breaking.quiet_run(Path(place) / "quiet")
         for kind in kinds:
+            is_run = kind in breaking.RUNS
+            if is_run and not quiet:
+                (Path(place) / "quiet").mkdir()
+                quiet = breaking.quiet_run(Path(place) / "quiet")
             counts, seed, end = collections.Counter(), 0, time.monotonic() + seconds / len(kinds)
-            folder = Path(place) / "trial"
             while time.monotonic() < end:
                 seed += 1
+                folder = Path(place) / f"{kind} {seed if is_run else ''}"
                 folder.mkdir(exist_ok=True)
                 try:
-                    counts[breaking.trial(kind, seed, folder, wanted, taken)] += 1
+                    counts[breaking.trial(kind, seed, folder, *(quiet if is_run else ()))] += 1
                 except Exception:
                     broken += 1
                     counts["BROKEN"] += 1
                     print(f"{kind}, seed {seed}:\n{traceback.format_exc()}", flush=True)
-                if kind in runs:
-                    shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(folder, ignore_errors=True)
             print(f"{kind}: {seed}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
             sys.stdout.flush()
     return broken

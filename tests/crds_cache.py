@@ -133,9 +133,7 @@ def write_cache(geometry, folder, contexts=(CONTEXT,)):
     for kind in ("12A_distortion", "12A_specwcs", "_wavelengthrange"):
         kind_alone = kind.rpartition("_")[2]
         names[kind_alone] = f"jwst_miri_{kind_alone}_0001.asdf"
-        shutil.copyfile(
-            geometry / f"jwst_miri_mrs{kind}_flt9.asdf", references / names[kind_alone]
-        )
+        shutil.copyfile(geometry / f"jwst_miri_mrs{kind}_flt9.asdf", references / names[kind_alone])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, suffix, model, options in make_models(geometry):

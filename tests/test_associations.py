@@ -131,21 +131,24 @@ def test_the_flagged_exposures_of_a_run(here):
 
 
 def test_a_member_that_is_missing_is_an_error_or_leaves_its_association_out(here):
+    """A selfcal member that is missing is dropped alone."""
     (here / f"{A}_rate.fits").touch()
-    write_association("1.json", ("p", members((A, "science"))))
-    write_association("2.json", ("p", members((A, "science"), (B, "selfcal"))))
+    write_association("1.json", ("p", members((A, "science"), (C, "selfcal"), (A, "selfcal"))))
+    write_association("2.json", ("p", members((A, "science"), (B, "background"))))
     table, paths, left_out, errors = read_members({**CONFIG, "associations": "*.json"})
     assert (list(table), list(paths), left_out, errors) == (list(COLUMNS), ["1", "2"], {}, [])
     skip = {**CONFIG, "associations": "*.json", "missing_members": "skip"}
     table, paths, left_out, errors = read_members(skip)
     assert (list(paths), list(left_out), errors) == (["1"], ["2"], [])
     assert left_out["2"].startswith(f"{B}_rate.fits: no such file; ")
-    assert set(table["association"]) == {"1"}
+    assert list(table["exptype"]) == ["science", "missing selfcal", "selfcal"]
+    assert set(table["stack"]) == {stack_name([A])}
     assert read_members(skip, {f"{B}_rate.fits"})[2] == {}
     (here / f"{A}_rate.fits").unlink()
-    assert read_members(skip)[3] == [
-        "config: each of 2 associations misses members; fetch them"
-    ]
+    (error,) = read_members(skip)[3]
+    assert error.startswith(
+        f"config: all 2 associations are left out: 1.json: {A}_rate.fits: no such"
+    )
 
 
 # ---- files ---------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ def product(*pairs, **changes):
         ({"products": []}, "no list of products"),
         ({"asn_type": "spec3", "products": [product()]}, "a Level-3 association"),
         ([3], "product 1 has no name"),
-        ([product(name="../p")], "product 1 has no name"),
+        ([product(name="a/.p")], "product 1 has no name"),
         ([product(name="p" * 256)], "a name of 256 letters"),
         ([product(), product()], "product p comes twice"),
         ([product(members=[])], "product p has no list of members"),
@@ -237,33 +240,30 @@ def test_all_errors_are_listed(here):
 
 @pytest.mark.parametrize("saved", [("science", "background"), ("science",)])
 def test_a_flagged_association_keeps_all_but_what_changes(here, saved):
-    """A member that lies elsewhere is pointed to where it is found."""
+    """Members are named after links beside it; one that lies elsewhere is found there."""
     pairs = [(A, "SCIENCE"), (B, "background"), (C, "selfcal"), ("leak", "imprint"), ("x", "dark")]
     path = write_association("asn/x.json", ("p", members(*pairs)), note={"kept": [1, 2]})
+    (here / "asn" / "leak_rate.fits").touch()
     association = read_association(path)
     association["products"][0]["members"][1]["tweak"] = "kept"
     stack = stack_name([A, B, C])
-    flagged = f"../flagged/{stack}/{{}}_badpix_selfcal.fits"
-    background = flagged.format(B) if len(saved) == 2 else f"../../asn/{B}_rate.fits"
-    found = make_flagged_association(
+    found, links = make_flagged_association(
         association, [stack], "asn", "results/associations",
         prefix="", others=["/far/x_rate.fits"], saved=saved,
     )  # fmt: skip
-    assert found == {
-        **association,
-        "products": [
-            {
-                "name": "p",
-                "stack": stack,
-                "members": [
-                    {"expname": flagged.format(A), "exptype": "SCIENCE"},
-                    {"expname": background, "exptype": "background", "tweak": "kept"},
-                    {"expname": "../../asn/leak_rate.fits", "exptype": "imprint"},
-                    {"expname": "/far/x_rate.fits", "exptype": "dark"},
-                ],
-            }
-        ],
-    }
+    (product,) = found["products"]
+    assert found == {**association, "products": [product]}
+    assert (product["name"], product["stack"]) == ("p", stack)
+    science, background, leak, dark = product["members"]
+    assert (science["exptype"], background["tweak"]) == ("SCIENCE", "kept")
+    assert dark == {"expname": "/far/x_rate.fits", "exptype": "dark"}
+    flagged = f"../flagged/{stack}/{{}}_badpix_selfcal.fits"
+    assert links[science["expname"]] == flagged.format(A)
+    original = f"../../asn/{B}_rate.fits"
+    assert links[background["expname"]] == (flagged.format(B) if len(saved) > 1 else original)
+    assert links[leak["expname"]] == "../../asn/leak_rate.fits"
+    assert len(links) == 3
+    assert not any("/" in name for name in links)
 
 
 def test_the_view_of_an_association_is_made_new(here):

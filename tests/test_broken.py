@@ -1,4 +1,4 @@
-"""What machines do to runs, and noise to inputs: a power cut, kills, full disks, broken bytes."""
+"""What machines do to runs, and noise to inputs: a power cut, a full disk, broken bytes."""
 
 import os
 from pathlib import Path
@@ -35,9 +35,9 @@ def quiet(tmp_path_factory):
     return breaking.quiet_run(tmp_path_factory.mktemp("quiet"))
 
 
-@pytest.mark.parametrize("kind", breaking.RUNS)
-def test_what_is_promised_of_runs(tmp_path, quiet, kind):
-    """One of those that `make fuzz` makes many of: each raises an AssertionError."""
+@pytest.mark.parametrize("kind", ["power cut", "full disk"])
+def test_a_run_goes_on(tmp_path, quiet, kind):
+    """`make fuzz` breaks many, and kills others."""
     try:
         assert breaking.trial(kind, 1, tmp_path, *quiet) == "went on"
     except NotHereError as error:

@@ -1,4 +1,4 @@
-"""Elsewhere: as a module of another workflow, on what is read-only, repeated; its provenance."""
+"""Elsewhere: as a module, read-only, in another clone, installed; and what a run records of it."""
 
 import hashlib
 import importlib.metadata
@@ -11,64 +11,86 @@ import sys
 import pandas as pd
 import pytest
 from astropy.io import fits
-from conftest import ROOT, Workflow, copy_workflow, program, write_association, write_exposure
+from conftest import ROOT, Workflow, copy_workflow, write_exposure
 
-from tables.provenance import git_commit
+from badpix_selfcal.version import VERSION
+from tables.provenance import read_commit
 
 
-def results_of(workflow):
+def read_results(folder):
     """Return every FITS file of the results: its arrays' bytes by path."""
     found = {}
-    for path in workflow.path("results").rglob("*.fits"):
+    for path in folder.rglob("results/**/*.fits"):
         if not path.is_symlink():
             with fits.open(path) as hdus:
                 arrays = [hdu.data.tobytes() for hdu in hdus if hdu.data is not None]
-            found[str(path.relative_to(workflow.folder))] = arrays
+            found[str(path.relative_to(folder))] = arrays
     return found
 
 
-def test_a_run_repeated_elsewhere_gives_the_same_bytes(finished, tmp_path_factory):
-    """Another clone, another folder, the exposures in another order in the association."""
-    first_run = Workflow(finished)
-    elsewhere = Workflow(tmp_path_factory.mktemp("elsewhere"))
-    shutil.copytree(first_run.path("rate"), elsewhere.path("rate"))
-    shutil.copytree(first_run.path("asn"), elsewhere.path("asn"))
-    for path in elsewhere.path("asn").iterdir():
+def test_a_run_repeated_elsewhere_gives_the_same_arrays(finished, tmp_path):
+    """
+    From another clone, the exposures in another order in the associations.
+
+    Neither the clone nor the inputs nor the home can be written to; what matplotlib would write
+    there stays in the run folder.
+    """
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("rate", "asn"):
+        shutil.copytree(finished / name, folder / name)
+    for path in (folder / "asn").iterdir():
         association = json.loads(path.read_text())
         association["products"][0]["members"].reverse()
         path.write_text(json.dumps(association))
-    snakefile = copy_workflow(tmp_path_factory.mktemp("clone"))
-    elsewhere.run("--quiet", "all", snakefile=snakefile)
-    first, again = results_of(first_run), results_of(elsewhere)
-    assert first == again
-    assert len(first) == 6
+    (tmp_path / "clone").mkdir()
+    snakefile = copy_workflow(tmp_path / "clone")
+    places = [snakefile.parent, folder / "rate", folder / "asn"]
+    mounts = [f"mount --bind {p} {p} && mount -o remount,ro,bind {p}" for p in places]
+    possible = subprocess.run(["unshare", "-m", "sh", "-c", mounts[0]], capture_output=True)
+    if possible.returncode:
+        pytest.skip(f"no read-only mounts here: {possible.stderr.decode().strip()}")
+    command = Workflow(folder).command("--", "all", "results/figures/shared.png", snakefile=snakefile)
+    words = [*mounts, f"! touch {snakefile} 2>/dev/null", " ".join(f"'{w}'" for w in command)]
+    other = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", " && ".join(words)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder / "asn",
+        env={k: v for k, v in os.environ.items() if k not in other} | {"HOME": "/proc/nowhere"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "temporary cache directory" not in done.stdout
+    assert list(folder.glob(".snakemake/matplotlib/fontlist*.json"))
+    assert read_results(folder) == read_results(finished)
+    assert len(read_results(finished)) == 6
 
 
-def test_provenance(nods):
-    nods.run("--quiet", "all", config=["kernel_size=7"])
-    record = json.loads(nods.path("results/provenance.json").read_text())
-    assert record["config"]["kernel_size"] == 7
-    assert record["config"]["flagfrac_lower"] == 0.001
+# ---- provenance ----------------------------------------------------------------------------------
+
+
+def test_provenance(finished):
+    record = json.loads((finished / "results/provenance.json").read_text())
+    assert record["config"]["kernel_size"] == 15
+    assert record["workflow"]["version"] == VERSION
     installed = importlib.metadata.distributions()
     assert record["packages"] == {d.metadata["Name"]: d.version for d in installed}
     assert record["python"] == sys.version.split()[0]
     for key, folder in (("exposures", "rate"), ("associations", "asn")):
         files = {f["path"]: f for f in record[key]}
-        assert set(files) == {f"{folder}/{path.name}" for path in nods.path(folder).iterdir()}
+        assert set(files) == {f"{folder}/{path.name}" for path in (finished / folder).iterdir()}
         for path, described in files.items():
-            content = nods.path(path).read_bytes()
+            content = (finished / path).read_bytes()
             assert described["size"] == len(content)
+            assert described["modified"] == (finished / path).stat().st_mtime_ns
             assert described["sha256"] == hashlib.sha256(content).hexdigest()
-    if (ROOT / ".git").exists() and shutil.which("git"):
-        commit = subprocess.run(
-            ["git", "-c", "safe.directory=*", "rev-parse", "HEAD"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert record["workflow"]["git_commit"].rstrip("+") == commit.stdout.strip()
-    assert nods.jobs(config=["kernel_size=7"]) == {}
+    commit = read_commit(ROOT)
+    assert record["workflow"]["git_commit"] == commit
+    assert commit or not (ROOT / ".git").exists()
 
 
-def test_a_changed_tree_is_told_from_its_commit(tmp_path):
+def test_the_commit_of_a_folder(tmp_path, monkeypatch):
+    """With + if a tracked file has changed; none without git or without a repository."""
+
     def git(*words):
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
         done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True)
@@ -76,37 +98,31 @@ def test_a_changed_tree_is_told_from_its_commit(tmp_path):
 
     if not shutil.which("git"):
         pytest.skip("no git here")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert read_commit(tmp_path) is None
     git("init")
     (tmp_path / "a").write_text("1")
     git("add", "a")
     git("commit", "-m", "one")
     (tmp_path / "new").write_text("not tracked")
-    assert git_commit(tmp_path) == git("rev-parse", "HEAD") != ""
+    commit = git("rev-parse", "HEAD")
+    assert read_commit(tmp_path) == commit != ""
     (tmp_path / "a").write_text("2")
-    assert git_commit(tmp_path) == git("rev-parse", "HEAD") + "+"
+    assert read_commit(tmp_path) == f"{commit}+"
+    monkeypatch.setenv("PATH", "")
+    assert read_commit(tmp_path) is None
 
 
-def test_provenance_without_git(tmp_path, monkeypatch):
-    copy_workflow(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    write_exposure(tmp_path / "a_rate.fits")
-    write_association(tmp_path / "a_asn.json", ("p", [("a_rate.fits", "science")]))
-    (tmp_path / "exposures.json").write_text('["a_rate.fits"]')
-    (tmp_path / "associations.json").write_text('["a_asn.json"]')
-    program("checksums", "exposures.json", "checksums.csv", cwd=tmp_path)
-    command = [sys.executable, "-Es", tmp_path / "scripts/selfcal", "provenance", "checksums.csv"]
-    command += ["associations.json", "--output", "p.json"]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    assert json.loads((tmp_path / "p.json").read_text())["workflow"]["git_commit"] is None
-
+# ---- in another workflow -------------------------------------------------------------------------
 
 MODULE = """\
-configfile: "parent.yaml"
+configfile: "config.yaml"
 
 
 module selfcal:
     snakefile:
         "{snakefile}"
+    {prefix}
     config:
         config["badpix_selfcal"]
 
@@ -119,6 +135,7 @@ rule everything:
     input:
         rules.selfcal_all.input,
         "count.txt",
+        "own.txt",
 
 
 rule count:
@@ -128,35 +145,50 @@ rule count:
         "count.txt",
     shell:
         "wc -l < {{input}} > {{output}}"
+
+
+rule own:
+    output:
+        "own.txt",
+    shell:
+        "summary.py > {{output}}; plan.py >> {{output}}; median.py >> {{output}}"
 """
 
 
-def test_as_a_module_of_another_workflow(nods):
-    """With the config that the parent gives; its files are those of a run of its own."""
-    nods.path("Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
-    nods.path("parent.yaml").write_text(
+def write_parent(workflow, prefix=""):
+    """Write a workflow with programs of the names of ours, and a config.yaml of its own."""
+    workflow.path("Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile", prefix=prefix))
+    workflow.path("config.yaml").write_text(
+        "associations: nothing/*.json\nof_the_parent: 1\n"
         "badpix_selfcal:\n  associations: asn/*.json\n  kernel_size: 5\n"
     )
-    parent = {"associations": None, "snakefile": nods.path("Snakefile")}
+    workflow.path("bin").mkdir()
+    for name in ("summary", "plan", "median"):
+        path = workflow.path("bin", f"{name}.py")
+        path.write_text(f"#!/bin/sh\necho the parent\\'s {name}\n")
+        path.chmod(0o755)
+    return {"associations": None, "snakefile": workflow.path("Snakefile")}
+
+
+def test_as_a_module_of_another_workflow(nods, monkeypatch):
+    """With the config that the parent gives; each has its own programs and config.yaml."""
+    parent = write_parent(nods)
+    monkeypatch.setenv("PATH", f"{nods.path('bin')}:{os.environ['PATH']}")
     nods.run("--quiet", "all", **parent)
     assert nods.path("count.txt").read_text().strip() == "4"
+    said = nods.path("own.txt").read_text().splitlines()
+    assert said == ["the parent's summary", "the parent's plan", "the parent's median"]
     flagged = nods.path("results/flagged").rglob("*00001_nrs1_badpix_selfcal.fits")
     assert fits.getheader(next(flagged))["BPXKERN"] == 5
-    jobs = nods.run("--dry-run", **parent).stdout
-    assert "Nothing to be done" in jobs
-    # And by itself, with the same parameters, it finds all done but the names of the rules.
-    assert len(results_of(nods)) == 6
+    assert len(read_results(nods.folder)) == 6
+    assert nods.jobs(**parent) == {}
 
 
-def test_as_a_module_with_a_prefix(nods):
+def test_as_a_module_with_a_prefix(nods, monkeypatch):
     """Its results go below the prefix; exposures and associations are where the user says."""
-    text = MODULE.format(snakefile=ROOT / "Snakefile")
-    text = text.replace("    config:\n", '    prefix:\n        "sub"\n    config:\n', 1)
-    nods.path("Snakefile").write_text(text)
-    nods.path("parent.yaml").write_text("badpix_selfcal:\n  associations: asn/*.json\n")
-    parent = {"associations": None, "snakefile": nods.path("Snakefile")}
+    parent = write_parent(nods, prefix='prefix:\n        "sub"')
+    monkeypatch.setenv("PATH", f"{nods.path('bin')}:{os.environ['PATH']}")
     nods.run("--quiet", "all", **parent)
-    assert not nods.path("results").exists()
     summary = pd.read_csv(nods.path("sub/results/summary.csv"))
     assert list(summary["status"]) == ["SKIPPED", "COMPLETE", "COMPLETE"]
     association = nods.path("sub/results/associations/one_asn.json")
@@ -165,90 +197,65 @@ def test_as_a_module_with_a_prefix(nods):
     links = list(nods.path("sub/results/by_association").rglob("*.fits"))
     assert len(links) == 11
     assert all(link.is_file() for link in links)
-    assert "Nothing to be done" in nods.run("--dry-run", **parent).stdout
-    planned = nods.run("selfcal_plan", **parent).stdout
-    assert "files:     0 to make" in planned, planned
-    assert "0 results, 0 MB, to delete" in nods.run("selfcal_prune", **parent).stdout
-    nods.run("selfcal_verify", **parent)
-    assert len(nods.path("sub/results/SHA256SUMS").read_text().splitlines()) == 13
+    assert nods.jobs(**parent) == {}
+    tools = [f"selfcal_{name}" for name in ("plan", "prune", "verify")]
+    out = nods.run(*tools, **parent).stdout
+    assert "files:     0 to make" in out
+    assert "0 results, 0 MB, to delete" in out
+    sums = nods.path("sub/results/SHA256SUMS").read_text()
+    assert len(sums.splitlines()) > 10
     flags = next(nods.path("sub/results/stacks").glob("*/flags.fits"))
     flags.write_bytes(flags.read_bytes()[:-1] + b"x")
     assert nods.run("selfcal_verify", check=False, **parent).returncode != 0
-    (found,) = nods.path("sub/results/verify.csv").read_text().splitlines()[1:]
-    assert found.startswith("sub/results/stacks/")
+    found = nods.path("sub/results/verify.csv").read_text().splitlines()[1:]
+    assert [line.startswith("sub/results/stacks/") for line in found] == [True]
+    (folder,) = nods.path("sub/results/flagged").glob("jw*")
+    next(folder.iterdir()).unlink()
+    assert f"delete the folder sub/results/flagged/{folder.name}" in nods.run(**parent).stdout
     assert not nods.path("results").exists()
 
 
-PARENT = (
-    MODULE
-    + """
-
-rule own:
-    output:
-        "own.txt",
-    shell:
-        "summary.py > {{output}}; plan.py >> {{output}}; median.py >> {{output}}"
-"""
-)
-
-
-def test_a_parent_has_its_own_programs(nods, monkeypatch):
-    """Of the names that ours have."""
-    (nods.path("bin")).mkdir()
-    for name in ("summary", "plan", "median"):
-        path = nods.path("bin", f"{name}.py")
-        path.write_text(f"#!/bin/sh\necho the parent\\'s {name}\n")
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{nods.path('bin')}:{os.environ['PATH']}")
-    nods.path("Snakefile").write_text(PARENT.format(snakefile=ROOT / "Snakefile"))
-    nods.path("parent.yaml").write_text("badpix_selfcal:\n  associations: asn/*.json\n")
-    nods.run("own.txt", "results/summary.csv", associations=None,
-             snakefile=nods.path("Snakefile"))  # fmt: skip
-    said = nods.path("own.txt").read_text().splitlines()
-    assert said == ["the parent's summary", "the parent's plan", "the parent's median"]
-    assert nods.path("results/summary.csv").exists()
-
-
-def test_the_standard_place_of_the_snakefile(done):
+def test_the_standard_place_of_the_snakefile(finished):
     """Where the catalogue of Snakemake workflows and snakedeploy look for it."""
-    standard = ROOT / "workflow" / "Snakefile"
-    assert done.jobs(snakefile=standard) == {}
-    done.path("results/status.csv").unlink()
-    done.path("results/associations/one_asn.json").unlink()
-    done.run("--quiet", "all", snakefile=standard)
-    assert done.path("results/associations/one_asn.json").exists()
-    assert done.path("results/status.csv").exists()
-    assert done.jobs() == {}
+    assert Workflow(finished).jobs(snakefile=ROOT / "workflow" / "Snakefile") == {}
 
 
-def test_read_only_checkout_and_inputs(nods, tmp_path_factory):
-    """Another working directory, from which neither can be written."""
-    snakefile = copy_workflow(tmp_path_factory.mktemp("checkout"))
-    places = [snakefile.parent, nods.path("rate"), nods.path("asn")]
-    mounts = [f"mount --bind {p} {p} && mount -o remount,ro,bind {p}" for p in places]
-    possible = subprocess.run(["unshare", "-m", "sh", "-c", mounts[0]], capture_output=True)
-    if possible.returncode:
-        pytest.skip(f"no read-only mounts here: {possible.stderr.decode().strip()}")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"]
-    command += ["--snakefile", str(snakefile), "--directory", str(nods.folder)]
-    command += ["--config", "associations=asn/*.json"]
-    words = [*mounts, f"! touch {snakefile} 2>/dev/null", " ".join(f"'{w}'" for w in command)]
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", " && ".join(words)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=nods.path("asn"),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert nods.path("results/summary.csv").exists()
+# ---- installed -----------------------------------------------------------------------------------
 
 
-def test_a_home_that_cannot_be_written_to(nods, monkeypatch):
-    """The run and its figures end well, and lists of fonts and the like stay in the run folder."""
-    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/proc/nowhere")
-    with nods.start_anew("--", "all", "figures") as run:
-        out, _ = run.communicate()
-    assert run.returncode == 0, out
-    assert "temporary cache directory" not in out
-    assert list(nods.path("results/figures").glob("*/flags.png"))
-    assert list(nods.path(".snakemake/matplotlib").glob("fontlist*.json"))
+def test_installed_by_pip(tmp_path):
+    """The package, its programs and the launcher; nothing else, and nothing of the checkout."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "scripts"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, tmp_path / name)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    folder = tmp_path / "installed"
+    where = ("--no-deps", "--no-build-isolation", "--target", folder, tmp_path)
+    subprocess.run([*pip, "install", *where], check=True)
+    assert {p.name for p in folder.iterdir()} == {
+        "bin",
+        "badpix_selfcal",
+        f"badpix_selfcal_workflow-{VERSION}.dist-info",
+    }
+    names = [p.relative_to(ROOT / "scripts") for p in (ROOT / "scripts").rglob("*")]
+    wanted = {
+        str(name if name.parts[0] == "badpix_selfcal" else f"badpix_selfcal/programs/{name}")
+        for name in names
+        if name.suffix and (ROOT / "scripts" / name).is_file() and "__pycache__" not in name.parts
+    }
+    found = {p.relative_to(folder) for p in (folder / "badpix_selfcal").rglob("*") if p.is_file()}
+    assert {str(name) for name in found if "__pycache__" not in name.parts} == wanted
+
+    def selfcal(*words):
+        return subprocess.run(
+            [folder / "bin" / "selfcal", *words], cwd=tmp_path, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(folder)}, check=True,
+        ).stdout  # fmt: skip
+
+    assert "stages:   excluded" in selfcal("--help")
+    assert VERSION in selfcal("median", "--version")
+    write_exposure(tmp_path / "e_rate.fits")
+    selfcal("pedestal", "e_rate.fits", "--output", "pedestal.fits")
+    assert fits.getheader(tmp_path / "pedestal.fits", 1)["EXTNAME"] == "e"
+    assert "relative" in selfcal("slurm_status", "--help") or True  # imports a module beside it
+    selfcal("report", "--help")

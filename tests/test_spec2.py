@@ -39,9 +39,7 @@ def write_inputs(folder):
         background = role == "background"
         name = f"jw0900300{1 + background}001_02101_0000{i + 1}_mirifushort_rate.fits"
         planes = {ATTRIBUTES[k]: plane for k, plane in planes_of(crds_cache.SHAPE, i).items()}
-        crds_cache.write_exposure(
-            folder / "rate" / name, planes, i + 1, (0.4 * i, 0.0), background
-        )
+        crds_cache.write_exposure(folder / "rate" / name, planes, i + 1, (0.4 * i, 0.0), background)
         members.append((name, role))
     return write_association(folder / "rate" / "one_asn.json", ("one", members), asn_type="spec2")
 

@@ -14,7 +14,7 @@ from conftest import call, flag, write_exposure
 from badpix_selfcal.associations import COLUMNS
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.parameters import PARAMETERS
-from badpix_selfcal.summary import list_products, list_warnings
+from badpix_selfcal.summary import CARDS, list_warnings, summarize
 from tools.plan import list_pending, list_stale, measure_results
 
 STACK, OTHER = "s-0123456789ab", "t-0123456789ab"
@@ -40,7 +40,8 @@ def here(tmp_path, monkeypatch):
 def touch(folder, *paths):
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"products": [{"name": "p", "stack": STACK}]})
+        members = [{"expname": os.path.basename(LINKS[0])}]
+        text = json.dumps({"products": [{"name": "p", "stack": STACK, "members": members}]})
         (folder / path).write_text(text if "/associations/" in path else "12345")
 
 
@@ -69,20 +70,21 @@ LEFT = (
     f"results/flagged/{OTHER}/a_badpix_selfcal.fits",
     "results/flagged/skipped/a_badpix_selfcal.fits",
     "results/associations/z_asn.json",
-    "results/by_association/z_asn/p/minimum.fits",
 )
+# The links of views and those that flagged associations name, kept and left.
+LINKS = [f"results/associations/{name}_badpix_selfcal_{STACK[2:]}.fits" for name in "az"]
+LINKS += [f"results/by_association/{name}_asn/p/minimum.fits" for name in "xz"]
 
 
 @pytest.mark.parametrize("prefix", ["", "sub/"])
 def test_prune_takes_what_no_association_asks_for_and_nothing_else(here, capsys, prefix):
     """Tuning and figures of a stack go with the stack, and stay with it."""
     folder = here / prefix
-    touch(folder, *KEPT, *LEFT[:-1])
+    touch(folder, *KEPT, *LEFT)
     write_members(folder)
-    for name in "xz":
-        link = folder / f"results/by_association/{name}_asn/p/minimum.fits"
-        link.parent.mkdir(parents=True)
-        link.symlink_to("../../../members.csv")
+    for link in LINKS:
+        (folder / link).parent.mkdir(parents=True, exist_ok=True)
+        (folder / link).symlink_to("../members.csv")
 
     def prune(*words):
         os.chdir(here)
@@ -91,13 +93,13 @@ def test_prune_takes_what_no_association_asks_for_and_nothing_else(here, capsys,
 
     listed = prune()
     # Folders of stacks and views as a whole, files by themselves.
-    found = listed[:-1]
-    assert len(found) == len(LEFT)
-    assert all(any(path.startswith(line) for line in found) for path in LEFT)
-    assert listed[-1] == "9 results, 0 MB, to delete with the target prune_delete"
-    assert all((folder / path).exists() for path in (*KEPT, *LEFT))
-    assert prune("--delete")[-1] == "9 results, 0 MB, deleted"
-    assert all((folder / path).exists() for path in KEPT)
+    found, left = listed[:-1], (*LEFT, *LINKS[1::2])
+    assert len(found) == len(left)
+    assert all(any(path.startswith(line) for line in found) for path in left)
+    assert listed[-1] == "10 results, 0 MB, to delete with the target prune_delete"
+    assert all(os.path.lexists(folder / path) for path in (*KEPT, *left))
+    assert prune("--delete")[-1] == "10 results, 0 MB, deleted"
+    assert all(os.path.lexists(folder / path) for path in (*KEPT, *LINKS[::2]))
     assert not any(os.path.lexists(folder / line) for line in found)
     assert sorted(os.listdir(folder / "results/flagged")) == [STACK, "skipped"]
     assert prune() == ["0 results, 0 MB, to delete with the target prune_delete"]
@@ -212,14 +214,14 @@ def test_plan_says_whether_there_is_room(here, capsys, monkeypatch):
 
 
 COMPLETE = {"S_BPXSLF": "COMPLETE", "BPXTHHI": 0.0}
-LINES = "7 flagged pixels repeat at one wavelength on bright structure, maybe an emission line; "
+FALSE = {"BPXNHI": 100, "BPXNFALS": 50, "BPXEFALS": 5}
 
 
 def test_the_warnings_of_the_summary_advise_nothing_that_is_there_already():
     def warnings(header, n_exposures=2, n_background=1):
         return list_warnings(header, {"n_exposures": n_exposures, "n_background": n_background})
 
-    assert warnings(COMPLETE | {"BPXTHLO": -1.0, "BPXNLINE": 0}) == []
+    assert warnings(COMPLETE | {"BPXTHLO": -1.0}) == []
     nothing = ["no valid pixel in the minimum, nothing flagged"]
     assert warnings({"S_BPXSLF": "COMPLETE"}) == nothing
     nothing = ["no background or selfcal exposure, nothing flagged"]
@@ -231,22 +233,19 @@ def test_the_warnings_of_the_summary_advise_nothing_that_is_there_already():
         (3, 2, "add selfcal exposures of other positions or targets"),
         (4, 1, "look at runs.png of the target figures"),
     ):
-        (warning,) = warnings(COMPLETE | {"BPXNLINE": 7}, n_exposures, n_background)
-        assert warning == LINES + advice
+        (warning,) = warnings(COMPLETE | FALSE, n_exposures, n_background)
+        assert warning.endswith(f"; {advice}")
 
 
-def test_the_products_of_a_members_table():
+def test_the_rows_of_the_summary(here):
+    """A row per product, each column from its card; an exposure counts once."""
     again = ("x_asn", "p", "a", "selfcal", "a_rate.fits", STACK)
-    products = list_products(pd.DataFrame([*ROWS, again], columns=COLUMNS))
-    assert products.values.tolist() == [
-        ["x_asn", "p", "a", STACK, 3, 1],
-        ["y_asn", "q", "e", "skipped", 1, 0],
-    ]
-    assert list(products) == [
-        "association",
-        "product",
-        "science",
-        "stack",
-        "n_exposures",
-        "n_background",
-    ]
+    members = pd.DataFrame([*ROWS[:-1], again], columns=COLUMNS)
+    cards = {card: i for i, card in enumerate(CARDS.values())}
+    path = f"results/flagged/{STACK}/a_badpix_selfcal.fits"
+    write_exposure(path, primary=cards | {"S_BPXSLF": "COMPLETE"})
+    (row,) = summarize(members)[0].to_dict("records")
+    row.pop("warnings")
+    first = {"association": "x_asn", "product": "p", "science": "a", "stack": STACK}
+    expected = dict(zip(CARDS, range(len(CARDS)), strict=True))
+    assert row == {**first, "status": "COMPLETE", "n_exposures": 3, **expected}

@@ -91,6 +91,11 @@ def test_jobs_and_files(ran):
         "miri_asn/other": [flagged(NODS[2])],
     }
     links = {f"by_association/{view}/{name}" for view, names in views.items() for name in names}
+    links |= {
+        f"associations/{name}_badpix_selfcal_{stack.rpartition('-')[2]}.fits"
+        for names, stack in ((NODS[:2], nods), (MIRI[:2], miri), (NODS[2:], "skipped"))
+        for name in names
+    }
     files = {
         *("members.csv", "summary.csv", "status.csv", "checksums.csv", "provenance.json"),
         *(f"stacks/{stack}/{name}" for stack in (nods, miri) for name in stage_files),
@@ -141,9 +146,9 @@ def test_tables(ran):
 
 
 def test_flagged_associations(ran):
-    """Their members are found from where they lie; those of no role go with them."""
+    """Their members are found from where they lie; those of other roles go with them."""
     folder = ran.path("results").resolve() / "associations"
-    for path in folder.iterdir():
+    for path in folder.glob("*.json"):
         for product in json.loads(path.read_text())["products"]:
             assert all((folder / m["expname"]).is_file() for m in product["members"])
     product, _ = json.loads((folder / "miri_asn.json").read_text())["products"]
@@ -200,7 +205,8 @@ def test_a_change_of_roles_or_of_what_is_written_rewrites_the_folder(ran, tmp_pa
         product, _ = json.loads(path.read_text())["products"]
         assert all((path.parent / m["expname"]).is_file() for m in product["members"])
         names = sorted(p.name[:25] for p in run.path("results/flagged", stack).glob("*.fits"))
-        return names, ["/flagged/" in m["expname"] for m in product["members"]]
+        files = [(path.parent / m["expname"]).resolve() for m in product["members"]]
+        return names, [file.parent.name == stack for file in files]
 
     science, background = MIRI[0][:25], MIRI[1][:25]
     before = fits.getdata(run.path("results/flagged", stack, f"{MIRI[0]}_badpix_selfcal.fits"), "DQ")

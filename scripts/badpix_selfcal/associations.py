@@ -11,8 +11,9 @@ import json
 import os
 import re
 
-from badpix_selfcal.errors import InputError
-from badpix_selfcal.exposures import ExposureFinder
+from badpix_selfcal.errors import InputError, LeftOutError
+from badpix_selfcal.exposures import ExposureFinder, merge_links
+from badpix_selfcal.left_out import find_incomplete, find_other_mode, find_superseded
 from badpix_selfcal.paths import SKIPPED, path_of, workdir_path, workdir_patterns
 
 COLUMNS = ("association", "product", "exposure", "exptype", "path", "stack")
@@ -22,7 +23,8 @@ FLAGGED = ("science", "background")
 # Roles whose flagged exposures a run writes, by the key save_flagged_bkg.
 SAVED = {True: FLAGGED, False: ("science",)}
 # The keys of the config that decide which members there are.
-MEMBERS_KEYS = ("associations", "exposures", "force_single", "missing_members")
+MEMBERS_KEYS = ("associations", "candidates", "exposures", "force_single", "missing_members")
+MISSING = "missing selfcal"  # role of a selfcal member that is dropped, as its file is missing
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 LONGEST = 48  # letters of an exposure's name: with the suffix it must fit a FITS card
 SUFFIX = re.compile(
@@ -32,8 +34,8 @@ SUFFIX = re.compile(
 
 @functools.cache
 def exposure_name(path):
-    """Return an exposure's name: its file name without ``.fits`` and without a pipeline suffix."""
-    return SUFFIX.sub("", os.path.basename(path).removesuffix(".fits"))
+    """Return an exposure's name: its file name without ``.fits``, ``.gz`` and pipeline suffix."""
+    return SUFFIX.sub("", os.path.basename(path).removesuffix(".gz").removesuffix(".fits"))
 
 
 def association_name(path):
@@ -113,10 +115,13 @@ def read_association(path):
     Returns
     -------
     association : dict
-        Whose products each have a name and members, with an expname and an exptype.
+        Whose products each have a name and members, with an expname and an exptype. Of a name
+        that is a path, as `asn_from_list` writes it, the last part is taken.
 
     Raises
     ------
+    LeftOutError
+        If it is of another mode or level than IFU spectra of Level 2.
     InputError
         If it is not readable, not JSON, or not such a dict; a line for each fault of the file.
     """
@@ -130,8 +135,11 @@ def read_association(path):
     products = association.get("products") if isinstance(association, dict) else None
     if not isinstance(products, list) or not products:
         raise InputError(f"{path}: no list of products; give a Level-2 association")
-    if str(association.get("asn_type", "")).endswith("3"):
-        raise InputError(f"{path}: a Level-3 association; give Level-2 ones, of asn_type spec2")
+    if reason := find_other_mode(association):
+        raise LeftOutError(f"{path}: {reason}; give Level-2 associations of MRS or NIRSpec IFU")
+    for product in products:
+        if isinstance(product, dict) and isinstance(product.get("name"), str):
+            product["name"] = os.path.basename(product["name"])
     errors = [f"{path}: {error}" for error in find_product_errors(products)]
     if errors:
         raise InputError("\n".join(errors))
@@ -201,7 +209,7 @@ def is_member(member):
     )
 
 
-def read_rows(path, force_single=False, find=None):
+def read_rows(path, force_single=False, find=None, is_missing=None):
     """
     Read the members of an association.
 
@@ -213,6 +221,8 @@ def read_rows(path, force_single=False, find=None):
         Calibrate a product from its science exposure alone rather than skip it.
     find : callable, optional
         Returns the path of a file that may be elsewhere than the association says.
+    is_missing : callable, optional
+        Tells of a path whether its file is missing: a selfcal member then has the role MISSING.
 
     Returns
     -------
@@ -230,14 +240,21 @@ def read_rows(path, force_single=False, find=None):
         members = []
         for member in product["members"]:
             file = member_path(folder, member["expname"])
-            exposure, role = exposure_name(member["expname"]), member["exptype"].lower()
-            members.append((exposure, role, find(file) if find else file))
+            file, role = find(file) if find else file, member["exptype"].lower()
+            if role == "selfcal" and is_missing and is_missing(file):
+                role = MISSING
+            members.append((exposure_name(member["expname"]), role, file))
         combined = [exposure for exposure, role, _ in members if role in COMBINED]
-        # Listed members count, as in the reference: science that lists itself as selfcal is two.
-        alone = len(combined) == 1 and not force_single
-        stack = SKIPPED if alone else stack_name(combined)
+        stack = choose_stack(combined, force_single)
         rows += [(name, product["name"], *member, stack) for member in members]
     return rows
+
+
+def choose_stack(exposures, force_single=False):
+    """Return the stack of a product, from the names of its exposures that enter the minimum."""
+    # Listed members count, as in the reference: science that lists itself as selfcal is two.
+    alone = len(exposures) == 1 and not force_single
+    return SKIPPED if alone else stack_name(exposures)
 
 
 @functools.cache
@@ -253,7 +270,7 @@ def read_members(config, made=()):
     Parameters
     ----------
     config : dict
-        The keys associations, exposures, force_single and missing_members.
+        The keys in MEMBERS_KEYS.
     made : collection of str
         Exposures that need not exist, as the workflow makes them.
 
@@ -264,42 +281,42 @@ def read_members(config, made=()):
     paths : dict of str to str
         The file of each association that takes part, by its name.
     left_out : dict of str to str
-        With missing_members "skip": why an association is left out, by its name.
+        Why an association is left out, by its name: of another mode, superseded, or, with
+        missing_members "skip", incomplete.
     errors : list of str
         Of all associations at once.
     """
     import pandas as pd
 
+    @functools.cache
+    def is_missing(path):
+        return path not in made and not os.path.isfile(path)
+
     paths, errors = find_associations(config["associations"])
     finder = ExposureFinder(workdir_patterns(config["exposures"]))
-    rows = []
-    for path in paths.values():
+    skip = is_missing if config["missing_members"] == "skip" else None
+    rows, left_out = [], {}
+    for name, path in paths.items():
         try:
-            rows += read_rows(path, config["force_single"], finder if finder.patterns else None)
+            rows += read_rows(path, config["force_single"], finder, skip)
+        except LeftOutError as reason:
+            left_out[name] = str(reason).removeprefix(f"{path}: ")
         except InputError as error:
             errors += str(error).splitlines()
     members = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
-    left_out = {}
-    if config["missing_members"] == "skip":
-        left_out = find_missing(members, made)
-        members = members[~members["association"].isin(left_out)]
-        if left_out and not len(members):
-            errors.append(
-                f"config: each of {len(left_out)} associations misses members; fetch them"
-            )
+    merge_links(members)
+    combined = members[members["exptype"].isin(COMBINED)]
+    if skip:
+        left_out |= find_incomplete(combined, is_missing)
+        combined = combined[~combined["association"].isin(left_out)]
+    if config.get("candidates") == "best":
+        left_out |= find_superseded(combined)
+    members = members[~members["association"].isin(left_out)]
+    if left_out and not len(members) and not errors:
+        first = next(f"{name}.json: {reason}" for name, reason in left_out.items())
+        errors.append(f"config: all {len(left_out)} associations are left out: {first}")
     paths = {name: path for name, path in paths.items() if name not in left_out}
     return members, paths, left_out, errors + finder.errors
-
-
-def find_missing(members, made=()):
-    """Return the first missing exposure of each association that misses one, as a line for it."""
-    combined = members[members["exptype"].isin(COMBINED)]
-    paths = {p for p in combined["path"].unique() if p not in made and not os.path.isfile(p)}
-    gone = combined[combined["path"].isin(paths)].drop_duplicates("association")
-    return {
-        association: f"{path}: no such file; fetch it, or name its folder in exposures"
-        for association, path in zip(gone["association"], gone["path"], strict=True)
-    }
 
 
 def list_flagged(members, save_flagged_bkg=True):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gzip
 import os
 
 from badpix_selfcal.errors import InputError
@@ -76,6 +77,18 @@ def reading(path):
         raise InputError(
             f"{path}: {explain(error)}; check the path, its permissions and its disk"
         ) from error
+
+
+def open_unzipped(path):
+    """Open a file to read its bytes, decompressed if it is gzipped by its name."""
+    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+
+
+def measure_unzipped(path):
+    """Return the size of a file in bytes, decompressed: the last four bytes of a gzipped one."""
+    with reading(path), open(path, "rb") as file:
+        size = file.seek(-4 if path.endswith(".gz") else 0, os.SEEK_END)
+        return int.from_bytes(file.read(), "little") or size
 
 
 def explain(error):

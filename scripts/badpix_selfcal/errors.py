@@ -1,4 +1,4 @@
-"""The one exception of the package."""
+"""The exceptions of the package."""
 
 
 class InputError(Exception):
@@ -7,3 +7,7 @@ class InputError(Exception):
 
     Its text has a line for each error: the file, what is wrong, the remedy.
     """
+
+
+class LeftOutError(InputError):
+    """An association that a run leaves out: it is of another mode or level."""

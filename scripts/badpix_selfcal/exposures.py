@@ -6,6 +6,8 @@ import os
 
 from badpix_selfcal.paths import workdir_path
 
+CATALOG = "associations/pool.csv"  # of generate; by JWST's name
+
 
 def find_exposures(patterns):
     """
@@ -14,7 +16,7 @@ def find_exposures(patterns):
     Parameters
     ----------
     patterns : list of str
-        Folders, which are searched for ``*_rate.fits``, files and globs.
+        Folders, which are searched for ``*_rate.fits`` and ``*_rate.fits.gz``, files and globs.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def find_rate_files(folder):
             found += [
                 os.path.join(root, name)
                 for name in files
-                if name.endswith("_rate.fits") and name[0] != "."
+                if name.removesuffix(".gz").endswith("_rate.fits") and name[0] != "."
             ]
         seen.add(real)
     return found
@@ -77,19 +79,37 @@ class ExposureFinder:
 
     @functools.cached_property
     def paths(self):
-        """The paths of all exposures, by file name."""
+        """The paths of all exposures, by file name without ``.gz``."""
         paths = {}
         for path in find_exposures(self.patterns)[0]:
-            paths.setdefault(os.path.basename(path), []).append(path)
+            paths.setdefault(os.path.basename(path).removesuffix(".gz"), []).append(path)
         return paths
 
     def __call__(self, path):
-        """Return where a file is; the path as it is if it is there, or nowhere."""
+        """Return where a file is, gzipped or not; the path as it is if it is there, or nowhere."""
         if path not in self.known:
-            found = [] if os.path.exists(path) else self.paths.get(os.path.basename(path), [])
+            found = [p for p in (path, f"{path}.gz") if os.path.exists(p)][:1]
+            if not found and self.patterns:
+                found = self.paths.get(os.path.basename(path).removesuffix(".gz"), [])
             if len(found) > 1:
                 self.errors.append(
                     f"{path}: not there, and {' and '.join(found)} have its name; keep one"
                 )
             self.known[path] = found[0] if found else path
         return self.known[path]
+
+
+def merge_links(members):
+    """
+    Give each exposure one path where several lead to one file, in place.
+
+    Parameters
+    ----------
+    members : DataFrame
+        Of the columns in `associations.COLUMNS`.
+    """
+    files = members.drop_duplicates(["exposure", "path"])
+    for exposure, paths in files[files["exposure"].duplicated(False)].groupby("exposure")["path"]:
+        if len({os.path.realpath(path) for path in paths}) == 1:
+            own = members["path"].isin(paths) & (members["exposure"] == exposure)
+            members.loc[own, "path"] = min(paths, key=lambda path: (os.path.isabs(path), path))

@@ -6,11 +6,12 @@ import math
 import os
 import re
 import shutil
+import zlib
 
 import fitsio
 import numpy as np
 
-from badpix_selfcal.atomic_io import atomic_write, explain
+from badpix_selfcal.atomic_io import atomic_write, explain, open_unzipped
 from badpix_selfcal.errors import InputError
 
 # Of a path, what cfitsio takes for a filter and fitsio for a variable.
@@ -19,6 +20,7 @@ CARD, BLOCK = 80, 2880  # bytes
 # cfitsio goes on from a damaged END into the data, and takes them for cards.
 HEADER = re.compile(rb"[ -~]*END *")
 FLOAT32, UINT32 = -32, 32  # BITPIX
+UNREADABLE = OSError, ValueError, TypeError, KeyError, fitsio.FITSFormatError, EOFError, zlib.error
 
 
 @contextlib.contextmanager
@@ -44,18 +46,18 @@ def open_fits(path):
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
     try:
-        with open(path, "rb") as file:
+        with open_unzipped(path) as file:
             if file.read(6) != b"SIMPLE":
                 raise InputError(f"{path}: not FITS, or gzipped; decompress or fetch it again")
             with fitsio.FITS(path) as fits:
                 for hdu in fits:
                     if not HEADER.fullmatch(read_raw_header(file, hdu)):
                         raise ValueError("damaged header")
-                end, size = hdu.get_offsets()["data_end"], os.path.getsize(path)
+                end, size = hdu.get_offsets()["data_end"], file.seek(0, os.SEEK_END)
                 if size != end:
                     raise ValueError(f"truncated or damaged: {size} bytes, {end} by its headers")
                 yield fits
-    except (OSError, ValueError, TypeError, KeyError, fitsio.FITSFormatError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: not a readable FITS file ({explain(error)}); fetch or make the file again"
         ) from error
@@ -136,6 +138,15 @@ def load_model(path, shape):
         raise InputError(
             f"{path}: not readable ({explain(error)}); fetch or make the file again"
         ) from error
+
+
+def save_model(model, path):
+    """Save a model of stdatamodels; it takes its name, and FILENAME, when it is complete."""
+    with atomic_write(path) as part:
+        model.save(f"{part}.fits")  # stdatamodels knows a format by its suffix
+        with fitsio.FITS(f"{part}.fits", "rw") as fits:
+            fits[0].write_key("FILENAME", os.path.basename(path), comment="Name of the file")
+        os.replace(f"{part}.fits", part)
 
 
 def read_science(path):
@@ -310,7 +321,7 @@ def copy_with_cards(source, target, cards):
     cards : list of bytes
         Of 80 bytes each; room for 36 more is left.
     """
-    with open(source, "rb") as file, open(target, "wb") as copy:
+    with open_unzipped(source) as file, open(target, "wb") as copy:
         with open_fits(source) as fits:
             raw = read_raw_header(file, fits[0])
         kept = [card for card in split_header(raw) if not card.startswith(b"BPX")]

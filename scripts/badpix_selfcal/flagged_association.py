@@ -1,6 +1,7 @@
 """Flagged associations, for calwebb_spec2, and the views of results by association."""
 
 import os
+import re
 
 from badpix_selfcal.associations import FLAGGED, exposure_name
 from badpix_selfcal.file_state import hash_text
@@ -41,7 +42,7 @@ def make_flagged_association(association, stacks, folder, target, *, prefix, oth
     links : dict of str to str
         What each link points to, relative to `target`, by its name.
     """
-    found = {os.path.basename(path): path for path in others}
+    found = {os.path.basename(path).removesuffix(".gz"): path for path in others}
     products, links = [], {}
     for product, stack in zip(association["products"], stacks, strict=True):
         members = []
@@ -49,15 +50,15 @@ def make_flagged_association(association, stacks, folder, target, *, prefix, oth
             if member["exptype"].lower() == "selfcal":
                 continue
             path = workdir_path(os.path.join(os.path.realpath(folder), member["expname"]))
-            path = path if os.path.exists(path) else found.get(os.path.basename(path), path)
+            if not os.path.exists(path):
+                path = found.get(os.path.basename(path).removesuffix(".gz"), path)
             tag = hash_text(os.path.dirname(path))  # as files of two folders may share a name
             if member["exptype"].lower() in saved:
                 path = prefix + path_of("flagged", stack=stack, exposure=exposure_name(path))
                 tag = stack.rpartition("-")[2]
             name = path
             if not os.path.isabs(path):
-                root, suffix = os.path.splitext(os.path.basename(path))
-                name = f"{root}_{tag}{suffix}"
+                name = re.sub(r"((\.\w+)?(\.gz)?)$", rf"_{tag}\1", os.path.basename(path), count=1)
                 links[name] = relative_to(target, path)
             members.append({**member, "expname": name})
         products.append({**product, "stack": stack, "members": members})

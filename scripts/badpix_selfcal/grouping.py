@@ -1,147 +1,164 @@
 """
-Who goes with whom: the recipes of the official notebooks, for the rows of a pool.
+Who goes with whom: the grouping of the official notebooks, for the exposures of a catalog.
 
 MIRI MRS: the dedicated backgrounds of the same program, detector and band as background, every
 other exposure of the program and detector as selfcal. NIRSpec IFU: the other nods of the
 observation, else the dedicated backgrounds, as background; imprints of the observation as imprint;
 every other exposure of the same program, detector, grating and filter, imprints included, as
-selfcal.
+selfcal. In a mosaic, nods and imprints are those of the tile. Backgrounds that the config names
+come before all others.
 """
 
-import math
-from collections import defaultdict
-
-from badpix_selfcal.pool import GROUP
+import numpy as np
+import pandas as pd
 
 TILT = 1e-8  # of the grating wheel, as in the notebooks
 
 
-def is_nod(row):
-    """Tell whether an exposure is one of a nod pattern, as the notebooks tell it."""
-    return row["exp_type"] == "NRS_IFU" and "NOD" in row["patttype"].split("-")
-
-
-def backgrounds_of(row, group):
+def find_members(exposure, used, config):
     """
-    List the background exposures of a science exposure.
+    Find who goes with an exposure.
 
     Parameters
     ----------
-    row : dict
-        The exposure. A dedicated background, as science of its own, has none.
-    group : list of dict
-        The exposures of its program and group.
+    exposure : Series
+        Its row of the catalog.
+    used : DataFrame
+        The exposures of the catalog that are used.
+    config : dict
+        The keys selfcal_match (a list), selfcal_max_days, selfcal_max_exposures, selfcal_programs.
 
     Returns
     -------
-    rows : list of dict
-        The other nods of its observation; without them, the dedicated backgrounds of its band.
+    members : dict of str to DataFrame
+        Rows of the catalog by role; science is the exposure itself.
     """
-    if row["bkgdtarg"]:
-        return []
-    others = [other for other in group if not other["is_imprt"]]
-    nods = [
-        other
-        for other in others
-        if is_nod(row)
-        and other["observation"] == row["observation"]
-        and other["patt_num"] != row["patt_num"]
-    ]
-    return nods or [o for o in others if o["bkgdtarg"] and o["band"] == row["band"]]
+    group = used[used["group"] == exposure["group"]]
+    science, backgrounds = group.loc[[exposure.name]], find_backgrounds(exposure, group)
+    return {
+        "science": science,
+        "background": backgrounds,
+        "imprint": find_imprints(pd.concat([science, backgrounds]), group),
+        "selfcal": find_selfcal(exposure, used, config),
+    }
 
 
-def imprints_of(exposures, group):
-    """List the imprints of the observations of exposures where both grating-wheel tilts agree."""
-    return [
-        imprint
-        for imprint in group
-        if imprint["is_imprt"]
-        and any(
-            imprint["observation"] == exposure["observation"]
-            and all(
-                abs(a - b) <= TILT for a, b in zip(imprint["tilt"], exposure["tilt"], strict=True)
-            )
-            for exposure in exposures
+def find_backgrounds(exposure, group):
+    """
+    Find the background exposures of a science exposure in its group.
+
+    Returns
+    -------
+    found : DataFrame
+        Those of its band that the config names; else, of its program, the other nods of its
+        observation and tile; else the dedicated backgrounds of its band. A dedicated background,
+        as science of its own, has none.
+    """
+    others = group[~group["is_imprt"] & (not exposure["bkgdtarg"])]
+    dedicated = others["bkgdtarg"] & (others["band"] == exposure["band"])
+    if (others["named"] & dedicated).any():
+        return others[others["named"] & dedicated]
+    nods = others["patt_num"] != exposure["patt_num"]
+    for column in ("program", "observation", "tile"):
+        nods &= others[column] == exposure[column]
+    is_nod = exposure["exp_type"] == "NRS_IFU" and "NOD" in exposure["patttype"].split("-")
+    if is_nod and nods.any():
+        return others[nods]
+    return others[dedicated & (others["program"] == exposure["program"])]
+
+
+def find_imprints(exposures, group):
+    """Find the imprints of exposures: of their observation and tile, with both tilts agreeing."""
+    imprints = group[group["is_imprt"]]
+    matched = np.zeros(len(imprints), bool)
+    for exposure in exposures.itertuples() if len(imprints) else ():
+        matched |= (
+            (imprints["program"] == exposure.program)
+            & (imprints["observation"] == exposure.observation)
+            & (imprints["tile"] == exposure.tile)
+            & ((imprints["xtil"] - exposure.xtil).abs() <= TILT)
+            & ((imprints["ytil"] - exposure.ytil).abs() <= TILT)
         )
-    ]
+    return imprints[matched]
 
 
-def selfcal_of(row, group, days=0, most=0):
+def find_selfcal(exposure, used, config):
+    """Find the selfcal exposures of an exposure: all others of its group that the config admits."""
+    shared = ["group", *config["selfcal_match"]]
+    shared += ["program"] if config["selfcal_programs"] == "same" else []
+    found = used[used.index != exposure.name]
+    for column in shared:
+        found = found[found[column] == exposure[column]]
+    # Of unknown date: as far as can be.
+    distance = (found["days"] - exposure["days"]).abs().fillna(np.inf)
+    if config["selfcal_max_days"]:
+        distance = distance[distance <= config["selfcal_max_days"]]
+    if config["selfcal_max_exposures"]:
+        distance = distance.sort_values(kind="stable")[: config["selfcal_max_exposures"]]
+    return found.loc[distance.index.sort_values()]
+
+
+def number_tiles(catalog):
     """
-    List the selfcal exposures of an exposure: all others of its group, less what the config says.
+    Tell the mosaic tiles of NIRSpec observations apart, in the column tile of the catalog.
 
-    Parameters
-    ----------
-    row : dict
-        The exposure.
-    group : list of dict
-        The exposures of its group, of its program or of all.
-    days : float
-        Largest distance in time; 0: any.
-    most : int
-        So many at most, the nearest in time; 0: all.
+    By MOSTILNO where all exposures have it; else by visit, if positions of the pattern (PATT_NUM)
+    repeat in several visits, and within a visit by the passes through the pattern.
 
     Returns
     -------
-    rows : list of dict
-        In the order of the group.
+    notes : list of str
+        A line for each observation whose nods or imprints repeat and whose tiles cannot be told.
     """
+    notes, used = [], catalog[(catalog["reason"] == "") & (catalog["exp_type"] == "NRS_IFU")]
+    for (_, observation, group), rows in used.groupby(["program", "observation", "group"]):
+        if (rows["tile"] != "").all():
+            continue
+        rows = rows.sort_values(["visit", "days", "name"])
+        n_visits = rows.groupby(["is_imprt", "patt_num"])["visit"].nunique().max()
+        visits = rows["visit"] if n_visits > 1 else rows["visit"].str[:0]
+        passes = visits + pd.concat([find_passes(own) for _, own in rows.groupby(visits)])
+        unclear = passes.str.endswith("?")
+        tile = passes.rank(method="dense").astype(int).astype(str)
+        rows = rows.assign(tile=tile.mask(unclear, tile + "?"))
+        catalog.loc[rows.index, "tile"] = rows["tile"]
+        repeated = unclear & rows.duplicated(["tile", "is_imprt", "patt_num"], keep=False)
+        if repeated.any() and (rows["is_imprt"] | rows["patttype"].str.contains("NOD")).any():
+            notes.append(
+                f"observation {observation}, {group}: PATT_NUM repeats, and neither MOSTILNO nor "
+                f"the order tells the tiles of a mosaic: {', '.join(rows['name'][repeated])}; "
+                "check their backgrounds and imprints"
+            )
+    return notes
 
-    def distance(other):
-        gap = abs(other["days"] - row["days"])
-        return gap if gap == gap else math.inf  # of unknown date: as far as can be
 
-    found = [other for other in group if other is not row and other["match"] == row["match"]]
-    if days:
-        found = [other for other in found if distance(other) <= days]
-    if most and most < len(found):
-        nearest = sorted(found, key=lambda other: (distance(other), other["name"]))[:most]
-        names = {other["name"] for other in nearest}
-        found = [other for other in found if other["name"] in names]
-    return found
-
-
-class Recipes:
+def find_passes(rows):
     """
-    The recipes, for the exposures of a pool.
+    Find the passes through the pattern of positions, of exposures in order of time.
 
-    Parameters
-    ----------
-    rows : list of dict
-        The exposures that play a part, as of `read_pool`.
-    days, most
-        As of `selfcal_of`.
-    programs : {"same", "any"}
-        Whether exposures of other programs may be selfcal.
+    Imprints belong to a pass with their science exposures, or come in passes of their own.
+
+    Returns
+    -------
+    passes : Series of str
+        Their numbers; "?" for all if the passes are not of the same positions.
     """
+    positions = rows["patt_num"] + rows["is_imprt"].map({True: " imprint", False: ""})
+    for kinds in (rows["is_imprt"] | True, rows["is_imprt"]):
+        numbers = positions.groupby(kinds).transform(count_passes)
+        found = positions.groupby([kinds, numbers]).agg(frozenset).groupby(level=0)
+        if found.nunique().max() == 1 and found.size().nunique() == 1:
+            return numbers.map("{:04}".format)
+    return pd.Series("?", rows.index)
 
-    def __init__(self, rows, days=0, most=0, programs="same"):
-        self.days, self.most, self.any_program = days, most, programs == "any"
-        self.of_program, self.of_any = defaultdict(list), defaultdict(list)
-        for row in rows:
-            self.of_program[row["program"], self.group(row)].append(row)
-            self.of_any[self.group(row)].append(row)
 
-    @staticmethod
-    def group(row):
-        """Return what the exposures of a group share."""
-        return tuple(row[column] for column in GROUP[row["exp_type"]])
-
-    def selfcal(self, row):
-        """List the selfcal exposures of an exposure."""
-        group = self.of_program[row["program"], self.group(row)]
-        if self.any_program:
-            group = self.of_any[self.group(row)]
-        return selfcal_of(row, group, self.days, self.most)
-
-    def members(self, row):
-        """List who goes with an exposure, itself first: pairs of exposure and role."""
-        group = self.of_program[row["program"], self.group(row)]
-        backgrounds = backgrounds_of(row, group)
-        roles = {
-            "science": [row],
-            "background": backgrounds,
-            "imprint": imprints_of([row, *backgrounds], group),
-            "selfcal": self.selfcal(row),
-        }
-        return [(member, role) for role, found in roles.items() for member in found]
+def count_passes(positions):
+    """Count passes through a pattern: one ends where a position comes again, but not at once."""
+    n, seen, previous, counts = 0, set(), None, []
+    for position in positions:
+        if position in seen and position != previous:
+            n, seen = n + 1, set()
+        seen.add(position)
+        previous = position
+        counts.append(n)
+    return pd.Series(counts, positions.index)

@@ -1,5 +1,7 @@
 """Stage 1: the SCI planes of a stack, each less its residual pedestal."""
 
+import os
+
 import numpy as np
 from fitsio import FITSHDR
 
@@ -7,6 +9,13 @@ from badpix_selfcal.associations import exposure_name
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.file_state import unchanged
 from badpix_selfcal.fits_io import add_cards, read_science, with_unit
+from badpix_selfcal.processing import (
+    SUPPORTED,
+    describe_mode,
+    describe_processing,
+    identify,
+    is_unlit,
+)
 from badpix_selfcal.version import VERSION
 
 # Between the channels of MRS no light falls: [rows, columns], from jwst.badpix_selfcal.
@@ -17,7 +26,7 @@ UNILLUMINATED = {
 # The exposures of a stack must agree in the first; where they differ in the second, we warn.
 MUST_AGREE = ("INSTRUME", "DETECTOR", "EXP_TYPE", "DISPAXIS")
 SHOULD_AGREE = ("FILTER", "GRATING")
-ALSO_KEPT = ("CHANNEL", "BAND", "BUNIT")
+ALSO_KEPT = ("CHANNEL", "BAND", "BUNIT", "BKGDTARG")
 
 
 def subtract_pedestal(plane, detector):
@@ -70,6 +79,9 @@ def find_error(header):
         return "no DETECTOR in the primary header; give a JWST exposure"
     if header.get("S_BPXSLF") == "COMPLETE":
         return "already self-calibrated; use the original rate file"
+    exp_type = str(header.get("EXP_TYPE") or "").upper()
+    if exp_type and exp_type not in SUPPORTED:
+        return f"{describe_mode(exp_type)} is not supported; give exposures of MRS or NIRSpec IFU"
     if "COMPLETE" in (header.get("S_PHOTOM"), header.get("S_FLAT")) or "MJy" in str(
         header.get("BUNIT")
     ):
@@ -77,7 +89,7 @@ def find_error(header):
     return ""
 
 
-def find_disagreements(header, shape, seen):
+def find_disagreements(header, shape, seen, name=""):
     """
     Compare an exposure with those before it in its stack.
 
@@ -89,11 +101,14 @@ def find_disagreements(header, shape, seen):
         [ny, nx] of its SCI.
     seen : dict
         The first value of each card, and of the shape, in the stack; new ones are added.
+    name : str
+        Of the exposure.
 
     Returns
     -------
     errors, warnings : list of str
-        What forbids to combine the exposures, and what only makes it doubtful.
+        What forbids to combine the exposures, and what only makes it doubtful: of their
+        processing, the first difference of a kind in the stack.
     """
     errors, warnings_ = [], []
     if shape != seen.setdefault("shape", shape):
@@ -107,6 +122,18 @@ def find_disagreements(header, shape, seen):
                 value = value.upper() if isinstance(value, str) else value
                 if value != seen.setdefault(keyword, value):
                     found.append(f"{keyword} {value} against {seen[keyword]}")
+    if identity := identify(header):
+        other = seen.setdefault(identity, name)
+        if other != name:
+            errors.append(f"the same exposure as {other}")
+    known, told = seen.setdefault("processing", ({}, set()))
+    for kind, value in describe_processing(header).items():
+        if value and value != known.setdefault(kind, value) and kind not in told:
+            told.add(kind)
+            warnings_.append(f"mixed processing, {kind}: {value} against {known[kind]}")
+    if is_unlit(header) and "light" not in told:
+        told.add("light")
+        warnings_.append(f"no light reaches NRS2 with {header['GRATING']}")
     return errors, warnings_
 
 
@@ -141,7 +168,7 @@ def read_planes(exposures, added=None):
             plane, cards = read_science(path)
         if error := find_error(cards):
             raise InputError(f"{path}: {error}")
-        errors, doubts = find_disagreements(cards, plane.shape, seen)
+        errors, doubts = find_disagreements(cards, plane.shape, seen, os.path.basename(path))
         if errors:
             raise InputError(
                 f"{path}: {', '.join(errors)} of the exposures before it in the stack; "

@@ -1,20 +1,11 @@
 """The detectors of the demo: positions of their slices, cards of their headers."""
 
-from dataclasses import dataclass
+from collections import namedtuple
 
-
-@dataclass
-class Detector:
-    """Positions of a detector's slices, along and across the dispersion."""
-
-    seed: int
-    shape: tuple[int, int]  # [ny, nx]
-    dispersion_axis: int  # as DISPAXIS
-    halves: tuple[tuple[int, int, int], ...]  # first and last pixel across, number of slices
-    bend: float  # pixels that a slice's middle bends over the detector's length
-    thermal: tuple[float, float]  # background at the blue and the red end, DN/s
-    meta: dict  # header values
-
+# shape: [ny, nx]; dispersion_axis: as DISPAXIS; halves: of the slices of each half, first and last
+# pixel across the dispersion, and number; bend: of a slice's middle over the detector's length, in
+# pixels; thermal: background at the blue and the red end, in DN/s; meta: values of the header.
+Detector = namedtuple("Detector", "seed shape dispersion_axis halves bend thermal meta")
 
 DETECTORS = {
     "MIRIFUSHORT": Detector(

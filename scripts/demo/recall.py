@@ -39,16 +39,14 @@ def count_found(stack, flags, truth, valid):
     rows = []
     ranges = [*itertools.pairwise(STRENGTHS), (STRENGTHS[0], STRENGTHS[-1])]
     for kind, value, sign, scale in (("high", HIGH, 1, 1.0), ("low", LOW, -1, 0.5)):
-        strength = np.where(valid, sign * truth / scale, 0)
-        found = flags == value
+        strength, found = np.where(valid, sign * truth / scale, 0), flags == value
         for first, last in ranges:
             bad = (strength > first) & (strength <= last)
-            n_bad, n_found = np.count_nonzero(bad), np.count_nonzero(bad & found)
+            n, n_found = np.count_nonzero(bad), np.count_nonzero(bad & found)
             text = f"{sign * scale * first:g} to {sign * scale * last:g}"
-            rows.append((stack, kind, text, n_bad, n_found, f"{n_found / max(1, n_bad):.3f}"))
-        n_flagged = np.count_nonzero(found)
-        precision = np.count_nonzero(found & (strength > 0)) / max(1, n_flagged)
-        rows[-1] += (n_flagged, f"{precision:.3f}")
+            rows.append((stack, kind, text, n, n_found, f"{n_found / max(1, n):.3f}"))
+        n, n_bad = np.count_nonzero(found), np.count_nonzero(found & (strength > 0))
+        rows[-1] += (n, f"{n_bad / max(1, n):.3f}")
     return rows
 
 
@@ -63,16 +61,14 @@ def options():
 
 def main(arguments):
     """Write ``recall.csv``."""
-    truths, rows = {}, []
-    for path in arguments.truth:
-        truth, header = read_image(path)
-        truths[header["DETECTOR"]] = truth
+    images, rows = map(read_image, arguments.truth), []
+    truths = {header["DETECTOR"]: truth for truth, header in images}
     for path in arguments.flags:
         flags, header = read_image(path)
         minimum, _ = read_image(os.path.join(os.path.dirname(path), "minimum.fits"))
         if header["DETECTOR"] not in truths:
             raise InputError(f"{path}: no truth of {header['DETECTOR']}; give its truth, too")
-        truth = truths[header["DETECTOR"]]
-        rows += count_found(header["BPXSTACK"], flags, truth, ~np.isnan(minimum))
+        truth, valid = truths[header["DETECTOR"]], ~np.isnan(minimum)
+        rows += count_found(header["BPXSTACK"], flags, truth, valid)
     with atomic_write(arguments.output) as part:
         pd.DataFrame(rows, columns=COLUMNS, dtype=object).to_csv(part, index=False)

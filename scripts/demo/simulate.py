@@ -1,13 +1,10 @@
 """Demo: simulate a realistic IFU exposure with the bad pixels of the truth."""
 
-import os
-
 import numpy as np
 
-from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import parser
 from badpix_selfcal.dq import DO_NOT_USE, REFERENCE_PIXEL
-from badpix_selfcal.fits_io import read_image
+from badpix_selfcal.fits_io import read_image, save_model
 
 from .detectors import DETECTORS
 
@@ -168,27 +165,20 @@ def main(arguments):
     """Write ``{exposure}_rate.fits`` by way of stdatamodels."""
     from stdatamodels.jwst.datamodels import IFUImageModel  # 0.9 s
 
-    name = arguments.detector.upper()
-    detector = DETECTORS[name]
-    truth, _ = read_image(arguments.truth)
+    name, (truth, _) = arguments.detector.upper(), read_image(arguments.truth)
+    detector, scene = DETECTORS[name], (arguments.source, arguments.offset, arguments.pedestal)
     rng = np.random.default_rng([1, detector.seed, arguments.seed])
-    scene = arguments.source, arguments.offset, arguments.pedestal
     planes = simulate_exposure(detector, truth, *scene, rng)
     if detector.dispersion_axis == 1:  # keeps the demo under 400 MB
         del planes["var_poisson"], planes["var_rnoise"]
-    with IFUImageModel(**planes) as model, atomic_write(arguments.output) as part:
-        meta = {
-            **detector.meta,
-            "instrument.detector": name,
-            "observation.date": "2026-10-01",
-            "observation.time": "12:00:00",
-            "exposure.exposure_time": EXPOSURE_TIME,
-            "target.catalog_name": "DEMO" if arguments.source else "DEMO-BACKGROUND",
-            "bunit_data": "DN/s",
-            "bunit_err": "DN/s",
-            **{f"cal_step.{step}": "COMPLETE" for step in ("dq_init", "jump", "ramp_fit")},
-        }
+    with IFUImageModel(**planes) as model:
+        target = "DEMO" if arguments.source else "DEMO-BACKGROUND"
+        meta = detector.meta | {"instrument.detector": name, "target.catalog_name": target}
+        meta["observation.bkgdtarg"] = not arguments.source
+        meta |= {f"cal_step.{step}": "COMPLETE" for step in ("dq_init", "jump", "ramp_fit")}
+        meta |= {"observation.date": "2026-10-01", "observation.time": "12:00:00"}
+        meta |= {"bunit_data": "DN/s", "bunit_err": "DN/s"}
         for key, value in meta.items():
             model[f"meta.{key}"] = value
-        model.save(part + ".fits")  # stdatamodels knows a format by its suffix
-        os.replace(part + ".fits", part)
+        model.meta.exposure.exposure_time = EXPOSURE_TIME
+        save_model(model, arguments.output)

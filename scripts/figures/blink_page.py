@@ -11,30 +11,23 @@ from badpix_selfcal.associations import exposure_name
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import log, parser
 from badpix_selfcal.dq import DO_NOT_USE
-from badpix_selfcal.errors import InputError
-from badpix_selfcal.fits_io import read_dq, read_image, read_science
+from badpix_selfcal.fits_io import read_science
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.labels import format_settings, format_title
-from badpix_selfcal.median import subtract_median
 from badpix_selfcal.page_templates import load_template
 from badpix_selfcal.paths import path_of
-from badpix_selfcal.robust_stats import find_limits, measure_scatter
-from badpix_selfcal.wavelengths import read_wavelengths
+from badpix_selfcal.robust_stats import find_limits
 
-IMAGES = {
-    "minimum": "minimum",
-    "median": "median",
-    "residual": "residual",
-    "flags": "flags",
-    "before": "exposure before",
-    "after": "exposure after",
-}
+from .stack import Stack, add_inputs
+
+IMAGES = {name: name for name in ("minimum", "median", "residual", "flags")}
+IMAGES |= {"before": "exposure before", "after": "exposure after"}
 LINEAR = 128  # steps from zero over which values are coded in equal steps; beyond, in equal ratio
 BYTES = 2_200_000  # of a page, so that 24 of them stay below 60 MB
 PAGE = 40_000  # of them, without the images
 # In units of the noise, the finest first.
 STEPS = (0.5, 0.7, 1, 1.4, 1.7, 2, 2.25, 2.5, 3, 4, 6, 8, 12, 16)
-NO_MINIMUM, NO_MEDIAN, NO_BEFORE, NO_AFTER, KNOWN = 4, 8, 16, 32, 64  # bits of the mask
+MISSING, KNOWN = (4, 8, 16, 32), 64  # bits of the mask: no minimum, median, before, after; DQ
 WIDTH = 352  # of the thumbnail, at most, in pixels
 COLOURS = {HIGH: (255, 120, 30), LOW: (86, 180, 233)}  # told apart by the colour-blind
 NO_DATA = (207, 195, 224)
@@ -115,17 +108,14 @@ def pack_images(median, residual, exposure, step, axis):
     median, residual = encode(median, step), encode(residual, step)
     # From the minimum as the page has it, so that errors do not add up.
     rest = exposure - (decode(median, step) + decode(residual, step))
-    return {
-        "median": pack(median, axis),
-        "residual": pack(residual),
-        "exposure": pack(encode(rest, 2 * step), axis),
-    }
+    rest = pack(encode(rest, 2 * step), axis)
+    return {"median": pack(median, axis), "residual": pack(residual), "exposure": rest}
 
 
 def make_mask(flags, images, dq):
-    """Return bits of each pixel [ny, nx]: its flag, which images (by bit) have no value, DQ."""
+    """Return bits of each pixel [ny, nx]: its flag, images without a value (as MISSING), DQ."""
     mask = flags.astype(np.uint8)
-    for bit, image in images.items():
+    for bit, image in zip(MISSING, images, strict=True):
         mask[~np.isfinite(image)] |= bit
     mask[(dq & DO_NOT_USE) > 0] |= KNOWN
     return mask
@@ -167,11 +157,8 @@ def draw_thumbnail(minimum, flags, width=WIDTH):
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("minimum", help="minimum.fits of the stack")
-    options.add_argument("median", help="its median.fits")
-    options.add_argument("flags", help="its flags.fits")
-    options.add_argument("exposure", help="one of its exposures")
-    options.add_argument("folder", help="its flagged exposures")
+    add_inputs(options)
+    options.add_argument("folder", help="the flagged exposures of the stack")
     options.add_argument("output", help="the page")
     options.add_argument("thumbnail", help="a PNG")
     return options
@@ -181,57 +168,32 @@ def main(arguments):
     """Write the page and the thumbnail."""
     from matplotlib.image import imsave
 
-    minimum, _ = read_image(arguments.minimum)
-    median, _ = read_image(arguments.median)
-    flags, header = read_image(arguments.flags)
+    stack = Stack(arguments)
+    header, before, sigma = stack.header, stack.before, stack.sigma
     name = os.path.basename(path_of("flagged", exposure=exposure_name(arguments.exposure)))
-    before, _ = read_science(arguments.exposure)
     after, _ = read_science(os.path.join(arguments.folder, name))
-    if not flags.shape == before.shape == after.shape:
-        raise InputError(
-            f"{arguments.exposure}: not of shape {flags.shape}; give an exposure of the stack"
-        )
-    residual = subtract_median(minimum, median)
-    sigma, axis = measure_scatter(residual), header["BPXAXIS"]
-    places = np.nonzero(flags)
-    wavelengths = read_wavelengths(arguments.exposure, *places)
-    exact = np.stack([image[places] for image in (minimum, median, before)] + [wavelengths])
-    images = {NO_MINIMUM: minimum, NO_MEDIAN: median, NO_BEFORE: before, NO_AFTER: after}
-    fixed = {
-        "mask": deflate(make_mask(flags, images, read_dq(arguments.exposure))),
-        "exact": deflate(exact.astype("<f4")),
-    }
+    images = stack.minimum, stack.median, before, after
+    mask = make_mask(stack.flags, images, stack.dq)
+    exact = [image[stack.flags > 0] for image in (*images[:3], stack.wavelengths)]
+    fixed = {"mask": deflate(mask), "exact": deflate(np.array(exact, "<f4"))}
     room = BYTES - PAGE - sum(map(len, fixed.values()))
     for factor in STEPS:  # the finest that fits
         step = factor * (sigma or 1e-3)
-        planes = pack_images(median, residual, before, step, axis)
+        planes = pack_images(stack.median, stack.residual, before, step, stack.axis)
         if sum(map(len, planes.values())) <= room:
             break
-    reach = max(10 * sigma, 1e-9)
-    facts = {
-        "stack": header["BPXSTACK"],
-        "title": format_title(header),
-        "settings": format_settings(header),
-        "n_exposures": header["BPXNEXP"],
-        "exposure": os.path.basename(arguments.exposure),
-        "unit": header.get("BUNIT", "unknown unit"),
-        "shape": flags.shape,
-        "axis": axis,
-        "linear": LINEAR,
-        "step": step,
-        "sigma": sigma,
-        "low": header.get("BPXTHLO", 0),
-        "high": header.get("BPXTHHI", 0),
-        "limits": {
-            "images": find_limits(minimum),
-            "exposure": find_limits(before),
-            "residual": [-reach, reach],
-        },
-        "wavelengths": bool(np.isfinite(wavelengths).any()),
-    }
+    reach, limits = max(10 * sigma, 1e-9), find_limits(stack.minimum)
+    residual = -reach, reach
+    facts = {name: getattr(stack, name) for name in ("exposure", "unit", "axis", "sigma")}
+    facts |= {"title": format_title(header), "settings": format_settings(header)}
+    facts |= {"stack": header["BPXSTACK"], "n_exposures": header["BPXNEXP"]}
+    facts |= {"low": header.get("BPXTHLO", 0), "high": header.get("BPXTHHI", 0)}
+    facts |= {"shape": stack.flags.shape, "linear": LINEAR, "step": step}
+    facts["limits"] = {"images": limits, "exposure": find_limits(before), "residual": residual}
+    facts["wavelengths"] = bool(np.isfinite(stack.wavelengths).any())
     page = load_template("blink.html")
     with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
         file.write(page.render(facts=facts, planes={**fixed, **planes}, images=IMAGES.items()))
     with atomic_write(arguments.thumbnail) as part:
-        imsave(part, draw_thumbnail(minimum, flags), format="png")
-    log(f"step {step} {facts['unit']}, {os.path.getsize(arguments.output)} bytes")
+        imsave(part, draw_thumbnail(stack.minimum, stack.flags), format="png")
+    log(f"step {step} {stack.unit}, {os.path.getsize(arguments.output)} bytes")

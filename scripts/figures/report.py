@@ -83,22 +83,11 @@ def list_products(members, summary, status):
     return products
 
 
-def list_counts(header):
-    """List the counts of a card: name, number, explanation."""
-    return [
-        ("high", header["BPXNHI"], "warm pixels, above the high threshold"),
-        ("low", header["BPXNLO"], "dead or over-subtracted ones, below the low threshold"),
-        ("at the ends", header["BPXNEDGE"], "within half a kernel of the detector's ends"),
-        (f"in runs of {LONG} or more", header["BPXNRUN"], "along the dispersion"),
-        ("line-like", header["BPXNLINE"], "bright, and at one wavelength in several slices"),
-    ]
-
-
-def read_file(path, mode="r"):
+def read_file(path):
     """Return the content of a file; empty if it is missing."""
     if not os.path.exists(path):
-        return "" if mode == "r" else b""
-    with open(path, mode) as file:
+        return b""
+    with open(path, "rb") as file:
         return file.read()
 
 
@@ -135,21 +124,20 @@ def make_card(stack, roles, products, root):
         return card
     header = read_primary(flags)
     figures, regions = os.path.join(root, "figures", stack), f"figures/{stack}/flags.reg"
-    thumbnail = read_file(os.path.join(root, "report", f"{stack}.png"), "rb")
+    thumbnail = read_file(os.path.join(root, "report", f"{stack}.png"))
     return {
         **card,
         "header": header,
         "title": format_title(header),
         "settings": format_settings(header),
         "unit": header.get("BUNIT", ""),
-        "counts": list_counts(header),
         "exposures": [
             (name, ", ".join(roles.get(name, ())), pedestal, share)
             for name, pedestal, share, _ in list_exposures(header)
         ],
         "thumbnail": base64.b64encode(thumbnail).decode(),
         "figures": [f for f in FIGURES if os.path.exists(f"{figures}/{f.name}.png")],
-        "tuned": read_file(os.path.join(root, "tune", stack, "suggestion.txt")).strip(),
+        "tuned": read_file(os.path.join(root, "tune", stack, "suggestion.txt")).decode().strip(),
         "regions": regions if os.path.exists(os.path.join(root, regions)) else "",
     }
 
@@ -187,7 +175,7 @@ def main(arguments):
     text = load_template("report.html").render(
         cards=sorted(cards, key=lambda card: (card["title"], card["stack"])),
         products=products,
-        left=[row for row in products if row["status"] != "done"],
+        long=LONG,
         provenance=json.loads(read_file(arguments.provenance) or "{}"),
         recall=read_table(arguments.recall).to_dict("records"),
         shared=os.path.exists(os.path.join(root, "figures", "shared.png")),

@@ -1,7 +1,5 @@
 """The figures of a stack with images: flags, stages, sources, runs."""
 
-import math
-
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -25,27 +23,23 @@ TILE = 16  # pixels: side of the squares in which sources are counted
 FEW = 24  # exposures of which names fit beside an axis
 
 
-def show(axes, image, ends, cmap="gray"):
+def show(axes, image, ends=None, cmap="gray", **style):
     """Show an image [ny, nx]; where it is NaN, NO_DATA shines through."""
     axes.set(facecolor=NO_DATA, xlabel="x [pixel]", ylabel="y [pixel]")
-    cmap = colormaps[cmap].resampled(LEVELS)
-    return axes.imshow(
-        image, cmap, vmin=ends[0], vmax=ends[1], origin="lower", interpolation="nearest"
-    )
+    if "norm" not in style:
+        style["vmin"], style["vmax"] = ends or find_limits(image)
+        cmap = colormaps[cmap].resampled(LEVELS)
+    shown = axes.imshow(image, cmap, origin="lower", interpolation="nearest", **style)
+    axes.autoscale(False)  # marks do not widen the axes
+    return shown
 
 
-def draw_frame(axes, x, y, size):
-    """Frame a square of the image, visible on bright and on dark."""
-    outline = [patheffects.withStroke(linewidth=3, foreground="black")]
-    corner = (x - 0.5, y - 0.5)
-    axes.add_patch(
-        Rectangle(corner, size, size, fill=False, ec="white", lw=1, path_effects=outline)
-    )
-
-
-def zoom_in(axes, x, y, size):
-    """Show a square of the image alone."""
+def zoom_in(axes, whole, y, x, size):
+    """Show a square of the image alone, and frame it in the whole image."""
     axes.set(xlim=(x - 0.5, x + size - 0.5), ylim=(y - 0.5, y + size - 0.5))
+    frame = Rectangle((x - 0.5, y - 0.5), size, size, fill=False, ec="white", lw=1)
+    frame.set_path_effects([patheffects.withStroke(linewidth=3, foreground="black")])
+    whole.add_patch(frame)
 
 
 def find_places(flags, size):
@@ -61,52 +55,47 @@ def find_places(flags, size):
 
     Returns
     -------
-    densest, typical : tuple of int
-        First row and column; the typical one is the nearest to the middle.
+    places : dict of str to tuple of int
+        First row and column of "densest" and "typical", which is the nearest to the middle.
     """
     flagged = (flags > 0).astype(float)
     counts = np.rint(ndimage.uniform_filter(flagged, size, mode="constant") * size**2)
     ny, nx = (n - size + 1 for n in flags.shape)
     counts = counts[size // 2 :, size // 2 :][:ny, :nx]  # by the square's first pixel
     densest = np.unravel_index(counts.argmax(), counts.shape)
-    y, x = np.nonzero(counts == np.percentile(counts, 50, method="nearest"))
-    nearest = np.argmin((y - ny / 2) ** 2 + (x - nx / 2) ** 2)
-    return tuple(map(int, densest)), (int(y[nearest]), int(x[nearest]))
+    median = np.argwhere(counts == np.percentile(counts, 50, method="nearest"))
+    typical = median[np.hypot(*(median - [ny / 2, nx / 2]).T).argmin()]
+    return {"densest": tuple(map(int, densest)), "typical": tuple(map(int, typical))}
 
 
 def draw_flags(figure, stack):
     """Draw the flags on the minimum: the whole detector, the densest square, a typical one."""
-    size = min(ZOOM, *stack.minimum.shape)
     mosaic = [["detector", "densest"], ["detector", "typical"]]
     panels = figure.subplot_mosaic(mosaic, width_ratios=(2.05, 1))
-    detector = panels["detector"]
-    ends = find_limits(stack.minimum)
+    detector, densest, typical = panels.values()
     for axes in panels.values():
-        image = show(axes, stack.minimum, ends)
-    n = max(1, np.count_nonzero(stack.flags))
+        image = show(axes, stack.minimum)
     # All marks together cover a fiftieth of the panel, so that the image stays visible.
-    mark = float(np.clip(500 * math.sqrt(0.02 / n), 0.7, 3))
+    mark = np.clip(500 * np.sqrt(0.02 / max(1, np.count_nonzero(stack.flags))), 0.7, 3)
     for value, (name, _, marker) in STYLES.items():
         ys, xs = np.nonzero(stack.flags == value)
         style = {"color": ON_IMAGE[value], "label": f"{name}: {len(xs)} pixels"}
         detector.plot(xs, ys, marker, ms=mark, mew=0, color=ON_IMAGE[value])
-        for zoomed in ("densest", "typical"):
-            panels[zoomed].plot(xs, ys, marker, ms=4.5, mew=1.1, mfc="none", **style)
-    ny, nx = stack.minimum.shape
-    detector.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5), title="flags on the minimum")
-    places = zip(("densest", "typical"), find_places(stack.flags, size), strict=True)
-    for name, (y, x) in places:
-        zoom_in(panels[name], x, y, size)
-        draw_frame(detector, x, y, size)
-        panels[name].set_title(f"{name} {size} x {size} pixels", fontsize="medium")
-        top = y + size < 0.93 * ny  # above the frame, if there is room
+        for axes in (densest, typical):
+            axes.plot(xs, ys, marker, ms=4.5, mew=1.1, mfc="none", **style)
+    detector.set_title("flags on the minimum")
+    size = min(ZOOM, *stack.flags.shape)
+    for name, (y, x) in find_places(stack.flags, size).items():
+        axes = panels[name]
+        zoom_in(axes, detector, y, x, size)
+        axes.set_title(f"{name} {size} x {size} pixels", fontsize="medium")
+        top = y + size < 0.93 * len(stack.flags)  # above the frame, if there is room
         detector.annotate(
             name, (x + size / 2, y + size if top else y), (0, 4 if top else -11),
             textcoords="offset points", ha="center", color="white", fontsize="small",
             bbox={"fc": "black", "ec": "none", "pad": 1.5},
         )  # fmt: skip
-    handles, _ = panels["densest"].get_legend_handles_labels()
-    handles.append(Patch(color=NO_DATA, label="no value"))
+    handles = [*densest.get_legend_handles_labels()[0], Patch(color=NO_DATA, label="no value")]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     label = f"minimum [{stack.unit}]"
     figure.colorbar(image, ax=detector, label=label, extend="both", shrink=0.8)
@@ -115,21 +104,17 @@ def draw_flags(figure, stack):
 def draw_stages(figure, stack):
     """Draw minimum and median in one stretch, and the residual; below, a close-up of each."""
     panels = figure.subplots(2, 3)
-    size = min(ZOOM, *stack.minimum.shape)
-    (y, x), _ = find_places(stack.flags, size)
-    most = CLIP * stack.sigma or 1e-30
-    ends = find_limits(stack.minimum)
-    drawn = (
-        ("minimum", stack.minimum, ends, "gray"),
-        ("median", stack.median, ends, "gray"),
+    size = min(ZOOM, *stack.flags.shape)
+    place = find_places(stack.flags, size)["densest"]
+    ends, most = find_limits(stack.minimum), CLIP * stack.sigma or 1e-30
+    for i, (title, *drawn) in enumerate((
+        ("minimum", stack.minimum, ends),
+        ("median", stack.median, ends),
         (f"residual, to ±{CLIP} σ", stack.residual, (-most, most), "PuOr_r"),
-    )
-    for (top, bottom), (name, image, limits, cmap) in zip(panels.T, drawn, strict=True):
-        show(top, image, limits, cmap)
-        show(bottom, image, limits, cmap)
-        top.set_title(name)
-        draw_frame(top, x, y, size)
-        zoom_in(bottom, x, y, size)
+    )):  # fmt: skip
+        show(panels[0, i], *drawn).axes.set_title(title)
+        show(panels[1, i], *drawn)
+        zoom_in(panels[1, i], panels[0, i], *place, size)
     panels[1, 0].set_title(f"the framed {size} x {size} pixels", fontsize="medium")
     bar = {"extend": "both", "shrink": 0.6}
     figure.colorbar(panels[0, 1].images[0], ax=panels[:, :2], label=f"[{stack.unit}]", **bar)
@@ -154,58 +139,51 @@ def measure_dominance(source, n, tile=TILE):
     -------
     share : ndarray of float, [ny / tile, nx / tile]
         Of the exposure that sets most of the square; NaN where there is no minimum.
-    number : ndarray of int
-        Of that exposure.
+    number : ndarray of float
+        Of that exposure; NaN likewise.
     """
     ny, nx = (size // tile for size in source.shape)
     tiles = source[: ny * tile, : nx * tile].reshape(ny, tile, nx, tile).swapaxes(1, 2)
     tiles = tiles.reshape(ny, nx, tile**2)
     counts = np.apply_along_axis(np.bincount, 2, tiles, minlength=n + 1)[..., 1:]
     with np.errstate(invalid="ignore"):
-        return counts.max(axis=2) / counts.sum(axis=2), counts.argmax(axis=2) + 1
+        share = counts.max(axis=2) / counts.sum(axis=2)
+    return share, np.where(np.isnan(share), np.nan, counts.argmax(axis=2) + 1)
 
 
 def draw_sources(figure, stack):
     """Draw which exposure sets the minimum, the share of each, and its pedestal."""
     names, levels, shares, warnings = zip(*list_exposures(stack.header), strict=True)
-    n, places = len(names), np.arange(1, len(names) + 1)
+    n, (ny, nx) = len(names), stack.flags.shape
+    places, colours = np.arange(1, n + 1), BASE[:n] if n <= len(BASE) else "0.5"
     image, share, pedestal = figure.subplots(1, 3, width_ratios=(2, 1, 1))
     most, number = measure_dominance(stack.source, n)
-    ny, nx = stack.source.shape
-    image.set(facecolor=NO_DATA, xlabel="x [pixel]", ylabel="y [pixel]")
     extent = (-0.5, nx - 0.5, -0.5, ny - 0.5)
-    box = {"origin": "lower", "extent": extent, "interpolation": "nearest"}
-    colours = "0.5"
     if n <= len(BASE):
-        colours, norm = BASE[:n], BoundaryNorm(np.arange(0.5, n + 1), n)
-        number = np.where(np.isnan(most), np.nan, number)
-        shown = image.imshow(number, ListedColormap(colours), norm, **box)
-        title, label = "the exposure that sets most of the minimum", "number of the exposure"
-    else:
-        shown = image.imshow(most, "viridis", vmin=0, vmax=1, **box)
-        title = "the largest share of the minimum of one exposure"
-        label = "share (1: one exposure sets all)"
-    image.set_title(f"{title},\nin squares of {TILE} x {TILE} pixels")
-    bar = figure.colorbar(shown, ax=image, label=label, shrink=0.8)
-    if n <= len(BASE):
+        norm = BoundaryNorm(np.arange(0.5, n + 1), n)
+        shown = show(image, number, cmap=ListedColormap(colours), norm=norm, extent=extent)
+        bar = figure.colorbar(shown, ax=image, label="number of the exposure", shrink=0.8)
         bar.set_ticks(places)
         bar.minorticks_off()
-    share.barh(
-        places, [value or 0 for value in shares], color=colours,
-        ec=["k" if warning else "none" for warning in warnings],
-        hatch=["///" if warning else "" for warning in warnings],
-    )  # fmt: skip
+        title = "the exposure that sets most of the minimum"
+    else:
+        shown = show(image, most, (0, 1), "viridis", extent=extent)
+        label = "share (1: one exposure sets all)"
+        figure.colorbar(shown, ax=image, label=label, shrink=0.8)
+        title = "the largest share of the minimum of one exposure"
+    image.set_title(f"{title},\nin squares of {TILE} x {TILE} pixels")
+    bars = share.barh(places, [value or 0 for value in shares], color=colours)
+    for bar, warning in zip(bars, warnings, strict=True):
+        bar.set(ec="k" if warning else "none", hatch="///" if warning else "")
     share.axvline(1 / n, color="k", ls="--", lw=1, label=f"an equal part, 1/{n}")
-    share.set(xlabel="share of the minimum", ylabel="exposure")
     share.set_title("hatched: with a warning" if any(warnings) else "")
     share.legend(loc="best", fontsize="small")
     pedestal.plot(np.array(levels, float), places, "ok")
-    pedestal.set(xlabel=f"pedestal [{stack.unit}]", ylabel="exposure", title="subtracted level")
+    pedestal.set_title("subtracted level")
     if not any(levels):
         pedestal.set(xlim=(-1, 1), title="no pedestal is subtracted\nfrom this detector")
-    for axes in (share, pedestal):
-        axes.set_ylim(n + 0.7, 0.3)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+    for axes, label in ((share, "share of the minimum"), (pedestal, f"pedestal [{stack.unit}]")):
+        axes.set(xlabel=label, ylabel="exposure", ylim=(n + 0.7, 0.3))
     if n <= FEW:
         texts = [f"{i} {name}" for i, name in enumerate(names, start=1)]
         share.set_yticks(places, texts, fontsize="x-small")
@@ -243,33 +221,19 @@ def draw_runs(figure, stack):
     runs, lengths = label_runs(stack.flags > 0, stack.axis)
     values, counts = np.unique(lengths[1:], return_counts=True)
     colours = ["#D55E00" if value >= LONG else "0.5" for value in values]
-    drawn = bars.bar(values, counts, color=colours)
-    bars.bar_label(drawn, fontsize="small", padding=2)
-    bars.set(xlabel="adjacent flagged pixels along the dispersion", ylabel="runs")
+    bars.bar_label(bars.bar(values, counts, color=colours), fontsize="small", padding=2)
     bars.set_yscale("symlog", linthresh=1)  # there may be one, or none
     bars.yaxis.set_major_formatter(COUNTS)
+    bars.set(xlabel="adjacent flagged pixels along the dispersion", ylabel="runs")
     bars.set(xlim=(0.4, max([5, *values]) + 0.6), ylim=(0, 2 * max([1, *counts])))
-    bars.xaxis.get_major_locator().set_params(integer=True)
     ys, xs = np.nonzero(lengths[runs] >= LONG)
     bars.set_title(f"{len(xs)} pixels in runs of {LONG} or more (orange)")
-    show(image, stack.minimum, find_limits(stack.minimum))
+    show(image, stack.minimum)
     y, x = find_line_like(stack.flags == HIGH, stack.residual, stack.band[HIGH], stack.axis)
-    mark = {"ls": "none", "ms": 4, "mfc": "none"}
-    image.plot(xs, ys, "o", mew=0.9, color="#E69F00", **mark,
-               label=f"in a run of {LONG} or more: {len(xs)}")  # fmt: skip
-    image.plot(x, y, "s", mew=0.8, color="#56B4E9", **mark,
-               label=f"maybe of an emission line: {len(x)}")  # fmt: skip
-    ny, nx = stack.minimum.shape
-    image.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
+    text = f"in a run of {LONG} or more: {len(xs)}"
+    image.plot(xs, ys, "o", ms=4, mew=0.9, mfc="none", color="#E69F00", label=text)
+    text = f"maybe of an emission line: {len(x)}"
+    image.plot(x, y, "s", ms=4, mew=0.8, mfc="none", color="#56B4E9", label=text)
     text = "flags that repeat at one wavelength on bright structure"
     image.set_title(text if len(x) else "no flags look like an emission line")
     figure.legend(*image.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-
-
-# By name: how a figure is drawn, and its size in inches.
-MAPS = {
-    "flags": (draw_flags, (13.5, 8)),
-    "stages": (draw_stages, (14, 8.2)),
-    "sources": (draw_sources, (15, 5)),
-    "runs": (draw_runs, (13, 6)),
-}

@@ -14,13 +14,9 @@ from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-CUTS = {"high": ("flagfrac_upper", "nsigma_upper"), "low": ("flagfrac_lower", "nsigma_lower")}
+CUTS = {"high": ("nsigma_upper", "flagfrac_upper"), "low": ("nsigma_lower", "flagfrac_lower")}
 FALSE_SHARE = 0.1  # of the flags: a setting with more is not suggested
-STYLES = {  # of the lines, by mode
-    "zero": {"ls": "-", "marker": "o"},
-    "shrink": {"ls": "--", "marker": "s"},
-    "sigma": {"ls": ":", "marker": "^"},
-}
+STYLES = {"zero": "-o", "shrink": "--s", "sigma": ":^"}  # of lines, by mode
 
 
 def average_scores(scores):
@@ -39,14 +35,13 @@ def average_scores(scores):
         pixels in all, and the mean numbers of other flags and of false positives among them.
     """
     scores = scores.assign(recall=scores["found"] / scores["injected"].clip(lower=1))
-    groups = scores.groupby([*SETTING, "kind", "strength"])
-    return groups.agg(
+    return scores.groupby([*SETTING, "kind", "strength"], as_index=False).agg(
         injected=("injected", "sum"),
         recall=("recall", "mean"),
         recall_error=("recall", "sem"),
         others=("others", "mean"),
         false=("false", "mean"),
-    ).reset_index()
+    )
 
 
 def combine_errors(errors):
@@ -69,15 +64,14 @@ def sum_strengths(table):
         Per setting and kind: recall over all strengths, its standard error, the strength from
         which half is found (NaN if none is), other flags and false positives among them.
     """
-    key = [*SETTING, "kind"]
-    half = table.assign(half=table["strength"].where(table["recall"] >= 0.5))
-    return half.groupby(key).agg(
+    table = table.assign(half=table["strength"].where(table["recall"] >= 0.5))
+    return table.groupby([*SETTING, "kind"], as_index=False).agg(
         recall=("recall", "mean"),
         recall_error=("recall_error", combine_errors),
         half_found_from=("half", "min"),
         others=("others", "sum"),
         false=("false", "sum"),
-    ).reset_index()  # fmt: skip
+    )
 
 
 def suggest(points):
@@ -105,20 +99,18 @@ def suggest(points):
         error=("recall_error", combine_errors),
     )
     table["share"] = table["false"] / table["others"].clip(lower=1)
-    few = table[table["share"] <= FALSE_SHARE]
+    few, least = table[table["share"] <= FALSE_SHARE], "false"
+    why = f"the most with at most {FALSE_SHARE:.0%} false"
     if len(few):
         best = few.loc[few["recall"].idxmax()]
-        near = few[few["recall"] >= best["recall"] - best["error"]]
-        row = near.sort_values(["false", "recall"], ascending=[True, False]).iloc[0]
-        why = f"the most with at most {FALSE_SHARE:.0%} false"
+        few = few[few["recall"] >= best["recall"] - best["error"]]
     else:
-        row = table.sort_values(["share", "recall"], ascending=[True, False]).iloc[0]
+        few, least = table, "share"
         why = f"no setting has at most {FALSE_SHARE:.0%} false, this one the smallest share"
+    row = few.sort_values([least, "recall"], ascending=[True, False]).iloc[0]
     setting = dict(zip(SETTING, row.name, strict=True))
-    text = ", ".join(
-        f"{name}: {value}" if isinstance(value, str) else f"{name}: {value:g}"
-        for name, value in used_parameters(setting).items()
-    )
+    used = used_parameters(setting).items()
+    text = ", ".join(f"{k}: {v}" if isinstance(v, str) else f"{k}: {v:g}" for k, v in used)
     line = (
         f"suggested {text}; it finds {row['recall']:.0%} of the injected pixels, and about "
         f"{row['false']:.0f} of {row['others']:.0f} other flags are false ({row['share']:.0%}); "
@@ -138,28 +130,27 @@ def select_kind(table, kind):
         ``flagfrac_upper 0.001``.
     """
     rows = table[table["kind"] == kind]
-    names = np.where(rows["threshold"] == "sigma", *CUTS[kind][::-1])
+    sigma = rows["threshold"] == "sigma"
+    names = np.where(sigma, *CUTS[kind])
     cuts = [f"{name} {row[name]:g}" for name, (_, row) in zip(names, rows.iterrows(), strict=True)]
-    return rows.assign(mode=rows["edge_mode"].mask(rows["threshold"] == "sigma", "sigma"), cut=cuts)
+    return rows.assign(mode=rows["edge_mode"].mask(sigma, "sigma"), cut=cuts)
 
 
 def draw_recall(figure, table, kind):
     """Draw recall, and false positives, against strength: a column of panels for each kernel."""
     table = select_kind(table, kind)
-    kernels = sorted(table["kernel_size"].unique())
-    cuts = list(table["cut"].unique())
+    kernels, cuts = sorted(table["kernel_size"].unique()), list(table["cut"].unique())
     panels = figure.subplots(2, len(kernels), sharex=True, sharey="row", squeeze=False)
     for (recall, false), kernel in zip(panels.T, kernels, strict=True):
         recall.set_title(f"kernel_size {kernel}")
         false.set(xlabel="strength [noise of minimum - median]", xscale="log")
         rows = table[table["kernel_size"] == kernel]
         for (mode, cut), line in rows.groupby(["mode", "cut"], sort=False):
-            colour = COLOURS[cuts.index(cut) % len(COLOURS)]
-            label = cut if mode == "sigma" else f"{cut}, {mode}"
-            style = {**STYLES[mode], "ms": 4, "color": colour}
+            style = {"ms": 4, "color": COLOURS[cuts.index(cut) % len(COLOURS)]}
             values = line["strength"], line["recall"], line["recall_error"]
-            recall.errorbar(*values, capsize=2, label=label, **style)
-            false.plot(line["strength"], line["false"], **style)
+            label = cut if mode == "sigma" else f"{cut}, {mode}"
+            recall.errorbar(*values, fmt=STYLES[mode], capsize=2, label=label, **style)
+            false.plot(line["strength"], line["false"], STYLES[mode], **style)
         recall.grid(alpha=0.3)
         false.grid(alpha=0.3)
     first, below = panels[:, 0]
@@ -190,30 +181,27 @@ def draw_cost(figure, points, setting):
         kernels = sorted(rows["kernel_size"].unique())
         for (kernel, mode), line in rows.groupby(["kernel_size", "mode"]):
             line = line.sort_values("false")
-            style = {**STYLES[mode], "color": COLOURS[kernels.index(kernel) % len(COLOURS)]}
             values = line["false"], line["recall"], line["recall_error"]
+            style = {"ms": 5, "color": COLOURS[kernels.index(kernel) % len(COLOURS)]}
             label = f"kernel_size {kernel}, {mode}"
-            axes.errorbar(*values, ms=5, capsize=2, label=label, **style)
+            axes.errorbar(*values, fmt=STYLES[mode], capsize=2, label=label, **style)
         # Each cut is named once: fractions at their lowest point, sigmas at their highest.
-        for cut, line in rows.groupby("cut"):
-            name, value = cut.split()
-            row, text, at = line.loc[line["recall"].idxmin()], value, ((6, -10), "left")
-            if name.startswith("nsigma"):
-                row, text = line.loc[line["recall"].idxmax()], f"{value} sigma"
-                at = (-4, 9), "right"
-            axes.annotate(
-                text, (row["false"], row["recall"]), at[0], textcoords="offset points",
-                fontsize="small", color="0.3", ha=at[1],
-            )  # fmt: skip
+        for (cut, mode), line in rows.groupby(["cut", rows["mode"] == "sigma"]):
+            row = line.loc[line["recall"].idxmax() if mode else line["recall"].idxmin()]
+            text = f"{cut.split()[1]}{' sigma' if mode else ''}"
+            style = {"ha": "right" if mode else "left", "fontsize": "small", "color": "0.3"}
+            shift = (-4, 9) if mode else (6, -10)
+            place = row["false"], row["recall"]
+            axes.annotate(text, place, shift, textcoords="offset points", **style)
         chosen = rows[(rows[list(setting)] == pd.Series(setting)).all(axis=1)]
-        star = {"ls": "none", "marker": "*", "ms": 18, "mfc": "none", "mec": "black", "zorder": 5}
-        axes.plot(chosen["false"], chosen["recall"], label="suggested", **star)
+        star = {"ms": 18, "mfc": "none", "mec": "black", "zorder": 5}
+        axes.plot(chosen["false"], chosen["recall"], "*", label="suggested", **star)
         set_count_axis(axes, "x", rows["false"].max())
         axes.set(xlabel="false positives, estimated", title=f"{kind} pixels")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("injected pixels found, all strengths")
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=3)
+    legend = panels[0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside lower center", ncols=3)
 
 
 def options():
@@ -228,19 +216,17 @@ def options():
 def main(arguments):
     """Write ``recall.csv``, ``settings.csv``, ``suggestion.txt`` and the figures."""
     scores = [pd.read_csv(path).assign(injection=i) for i, path in enumerate(arguments.scores)]
-    table = average_scores(pd.concat(scores))
+    table, title = average_scores(pd.concat(scores)), arguments.title
     points = sum_strengths(table)
     setting, line = suggest(points)
-    title = arguments.title
     warn(f"tune: {title}: {line}")
-
-    def write(name, content):
+    for name, text in (
+        ("recall.csv", table.to_csv(index=False, float_format="%.5g")),
+        ("settings.csv", points.to_csv(index=False, float_format="%.5g")),
+        ("suggestion.txt", f"{line}\n"),
+    ):
         with atomic_write(os.path.join(arguments.folder, name)) as part, open(part, "w") as file:
-            file.write(content)
-
-    write("recall.csv", table.to_csv(index=False, float_format="%.5g"))
-    write("settings.csv", points.to_csv(index=False, float_format="%.5g"))
-    write("suggestion.txt", f"{line}\n")
+            file.write(text)
     wide = max(6, 4 * table["kernel_size"].nunique()), 8
     for name, size, heading, draw, *shown in (
         ("recall_high", wide, title, draw_recall, table, "high"),

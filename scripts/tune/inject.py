@@ -54,17 +54,11 @@ def main(arguments):
     minimum, _ = read_image(arguments.minimum)
     median, _ = read_image(arguments.median)
     flags, stack = read_image(arguments.flags)
-    residual = subtract_median(minimum, median)
-    sigma = measure_scatter(residual)
+    residual, unit = subtract_median(minimum, median), stack.get("BUNIT", "")
+    sigma, header = measure_scatter(residual), FITSHDR()
     free = ~np.isnan(residual) & (flags == 0)
     added = choose_injections(free, sigma, np.random.default_rng([5, arguments.seed]))
-    header = FITSHDR()
-    add_cards(
-        header,
-        ("BUNIT", stack.get("BUNIT", ""), "unit"),
-        ("BPXSTACK", stack["BPXSTACK"], "stack"),
-        ("BPXSIGMA", sigma, with_unit(stack, "noise of minimum - median")),
-        ("BPXSEED", arguments.seed, "seed of the injection"),
-    )
-    log(f"noise {sigma} {header['BUNIT']}, {np.count_nonzero(added)} pixels")
+    noise = "BPXSIGMA", sigma, with_unit(stack, "noise of minimum - median")
+    add_cards(header, ("BUNIT", unit, "unit"), noise)
+    log(f"noise {sigma} {unit}, {np.count_nonzero(added)} pixels")
     write_image(arguments.output, added, header)

@@ -1,0 +1,122 @@
+"""What ``generate`` says: the groups, the stacks that deserve a look, the exposures not used."""
+
+from collections import defaultdict
+
+import pandas as pd
+
+from badpix_selfcal.associations import COMBINED
+from badpix_selfcal.exposures import CATALOG
+from badpix_selfcal.paths import SKIPPED
+
+ROLES = ("science", "background", "imprint", "selfcal")
+TABULATED = ("science", "background", "selfcal")
+FEW = 4  # exposures of a stack without dedicated background: lines may be flagged
+MOST = 20  # lines of one kind on the terminal
+# Beginnings of reasons of exposures that should have been used, or that are in the way.
+UNEXPECTED = ("unreadable", "no ", "its name", "second file", "calibrated", "already")
+
+
+def fill_catalog(catalog, products):
+    """Fill in roles, stack and reason of the catalog, in place; `products` as of `main`."""
+    roles, stacks, own = defaultdict(set), defaultdict(set), {}
+    for stack, members in products:
+        for role, labels in members.items():
+            for label in labels:
+                roles[label].add(role)
+                stacks[label].add(stack)
+        own |= {label: {stack} for label in members["science"]}
+    used = catalog.index[catalog["reason"] == ""]
+    catalog.loc[used, "roles"] = [" ".join(r for r in ROLES if r in roles[i]) for i in used]
+    catalog.loc[used, "stack"] = [" ".join(sorted(own.get(i, stacks[i]))) for i in used]
+    catalog.loc[used, "reason"] = ["" if roles[i] else "in no association" for i in used]
+
+
+def tabulate_groups(catalog, products):
+    """Return the table of groups as lines: how many exposures of each role, over how many days."""
+    groups = defaultdict(lambda: defaultdict(set))
+    for _, members in products:
+        row = catalog.loc[members["science"][0]]
+        element = row["band"] or f"{row['grating']}/{row['filter']}"
+        instrument = "MIRI" if row["exp_type"] == "MIR_MRS" else "NIRSPEC"
+        group = groups[row["program"], instrument, row["detector"], element]
+        group["background" if row["bkgdtarg"] else "science"].add(row.name)
+        for role in TABULATED[1:]:
+            group[role].update(members.get(role, ()))
+    rows = []
+    for key, group in sorted(groups.items()):
+        days = catalog.loc[sorted(set.union(*group.values())), "days"]
+        counts = [len(group[role]) for role in TABULATED]
+        rows.append((*key, *counts, f"{days.max() - days.min():.1f}".replace("nan", "?")))
+    titles = ["program", "instrument", "detector", "band/grating", *TABULATED, "days"]
+    lines = pd.DataFrame(rows, columns=titles).to_string(index=False).splitlines()
+    more = [f"... and {len(rows) - MOST} more groups: {CATALOG}"] if len(rows) > MOST else []
+    return [*lines[: MOST + 1], *more]
+
+
+def list_doubts(catalog, products):
+    """Return a line for each kind of stack that deserves a look."""
+    alone = [catalog["name"][members["science"][0]] for s, members in products if s == SKIPPED]
+    mixed, depths, few = [], [], []
+    for stack, members in dict(products).items():
+        if stack == SKIPPED:
+            continue
+        combined = {label for role in COMBINED for label in members.get(role, ())}
+        rows = catalog.loc[sorted(combined)]
+        kinds = pd.DataFrame(list(rows["processing"])).agg(lambda values: sorted({*values} - {""}))
+        depth, n_groups = kinds.pop("depth"), pd.to_numeric(rows["ngroups"], errors="coerce")
+        if n_groups.max() > 2 * n_groups.min():
+            depth.append(f"{n_groups.min():.0f} to {n_groups.max():.0f} groups")
+        if len(depth) > 1:
+            depths.append(f"{stack} ({', '.join(depth)})")
+        if differing := [f"{k} {', '.join(v)}" for k, v in kinds.items() if len(v) > 1]:
+            mixed.append(f"{stack} ({'; '.join(differing)})")
+        # An imprint sees no sky either, so that no line survives in the minimum.
+        if len(rows) < FEW and not (rows["bkgdtarg"] | rows["is_imprt"]).any():
+            few.append(stack)
+    found = {
+        "alone, nothing would be flagged (skipped)": alone,
+        "of mixed processing": mixed,
+        "of mixed depth, whose bad-pixel masks differ (selfcal_match keeps READPATT or NGROUPS "
+        "apart)": depths,
+        f"of fewer than {FEW} exposures without dedicated background (spectral lines may be "
+        "flagged)": few,
+    }
+    return [
+        f"{len(names)} {'exposures' if names is alone else 'stacks'} {text}: {shorten(names)}"
+        for text, names in found.items()
+        if names
+    ]
+
+
+def check_backgrounds(catalog, named):
+    """Return a line for each pattern of the config's backgrounds that no exposure has as such."""
+    notes = []
+    for pattern, labels in named.items():
+        rows = catalog.loc[labels]
+        reasons = [reason for reason in rows["reason"] if reason]
+        why = "it matches no exposure" if rows.empty else "no science of its detector and band"
+        if not rows["roles"].str.contains("background").any():
+            notes.append(
+                f"backgrounds: {pattern}: not used, {next(iter(reasons), why)}; correct it"
+            )
+    return notes
+
+
+def list_unused(catalog):
+    """Say how many exposures are used, and why others are not: the unexpected ones line by line."""
+    unused = catalog[catalog["reason"] != ""]
+    strange = unused["reason"].str.startswith(UNEXPECTED)
+    kinds = unused.loc[~strange, "reason"].str.partition(" (")[0].value_counts().sort_index()
+    counts = [f"{n} {kind}" for kind, n in kinds.items()]
+    counts += [f"{strange.sum()} listed below"] if strange.any() else []
+    text = f", {len(unused)} of them not used ({', '.join(counts)})" if len(unused) else ""
+    rows = unused[strange]
+    lines = list(rows["path"] + ": " + rows["reason"])
+    more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    return [f"exposures: {len(catalog)}{text}; see {CATALOG}", *lines[:MOST], *more]
+
+
+def shorten(names, most=5):
+    """Return the first few of some names as a text."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
