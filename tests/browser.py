@@ -20,37 +20,37 @@ def open_browser():
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
-    return wait_for(lambda: started(options, service), "browser", seconds=300)
+    return wait_for(lambda: try_start(options, service), "browser", seconds=300)
 
 
-def on_screen(browser, width=1500, height=1000):
-    """Empty a browser's page, and make it so large in pixels; at a phone's width, with touch."""
+def try_start(options, service):
+    """Start the browser; return None if its driver times out, as on a slow machine."""
+    from selenium import common, webdriver
+
+    try:
+        return webdriver.Chrome(options, service)
+    except common.SessionNotCreatedException as error:
+        print(error)
+
+
+def resize(browser, width=1500, height=1000):
+    """Empty a browser's page and resize it, in pixels; at a phone's width, with touch."""
     browser.get("about:blank")
     browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
     # By the protocol, as a window has a least width, and a frame.
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    errors(browser), requests(browser)  # forget those of other tests
+    list_errors(browser), list_requests(browser)  # forget those of other tests
     return browser
 
 
-def started(options, service):
-    """Start the browser; nothing if it takes longer than its driver waits, as on a cold machine."""
-    from selenium import common, webdriver
-
-    try:
-        return webdriver.Chrome(options, service)
-    except common.SessionNotCreatedException as fault:
-        print(fault)
-
-
-def errors(browser):
+def list_errors(browser):
     """List the errors in the browser's console."""
     return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def requests(browser):
-    """List what pages asked for, other than files and data within them."""
+def list_requests(browser):
+    """List the requests of pages, other than for files and data within them."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = [
         event["params"]["request"]["url"]

@@ -46,6 +46,12 @@ def here(tmp_path, monkeypatch):
 def check(**config):
     """Return what fails, and the rows of check.csv."""
     config = {"dispersion_axis": "auto", "save_flagged_bkg": True} | config
+    config |= {
+        "associations": [],
+        "exposures": "",
+        "force_single": False,
+        "missing_members": "error",
+    }
     failed = ""
     try:
         call("check", "results/members.csv", "--config", json.dumps(config))

@@ -210,8 +210,9 @@ def test_as_a_module_with_a_prefix(nods, monkeypatch):
     found = nods.path("sub/results/verify.csv").read_text().splitlines()[1:]
     assert [line.startswith("sub/results/stacks/") for line in found] == [True]
     (folder,) = nods.path("sub/results/flagged").glob("jw*")
-    next(folder.iterdir()).unlink()
-    assert f"delete the folder sub/results/flagged/{folder.name}" in nods.run(**parent).stdout
+    next(folder.glob("*.fits")).unlink()
+    out = nods.run("--dry-run", **parent).stdout
+    assert f"delete the folder sub/results/flagged/{folder.name}" in out
     assert not nods.path("results").exists()
 
 
@@ -257,5 +258,5 @@ def test_installed_by_pip(tmp_path):
     write_exposure(tmp_path / "e_rate.fits")
     selfcal("pedestal", "e_rate.fits", "--output", "pedestal.fits")
     assert fits.getheader(tmp_path / "pedestal.fits", 1)["EXTNAME"] == "e"
-    assert "relative" in selfcal("slurm_status", "--help") or True  # imports a module beside it
-    selfcal("report", "--help")
+    selfcal("slurm_status", "--help")  # which imports a module beside it
+    selfcal("report", "--help")  # and this, its templates

@@ -1,6 +1,7 @@
 """The example from associations to cubes: what reruns, and a run with jwst on real MRS geometry."""
 
 import os
+import re
 
 import crds_cache
 import numpy as np
@@ -30,25 +31,29 @@ def write_options(workflow, **changed):
     workflow.path("cubes.yaml").write_text(CUBES.format(**values))
 
 
-def count_jobs(workflow):
-    return workflow.jobs(snakefile=SNAKEFILE, associations=None)
+def count_jobs(workflow, snakefile="Snakefile"):
+    """Count the jobs of each rule in a dry run."""
+    path = workflow.path(snakefile)
+    text = workflow.run("--dry-run", snakefile=path, associations=None).stdout
+    rows = re.findall(r"^([a-z_0-9]+) +(\d+)$", text.partition("Job stats")[2], re.M)
+    assert rows or "Nothing to be done" in text, text
+    return {rule: int(n) for rule, n in rows if rule not in ("all", "total")}
 
 
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
-    """Return a run folder where all is done, with empty folders in place of jwst's products."""
+    """Return a run folder where all is done, by a copy of the example that leaves jwst out."""
     workflow = write_nods(Workflow(tmp_path_factory.mktemp("cubes")))
+    text = SNAKEFILE.read_text().replace("../../Snakefile", str(ROOT / "Snakefile"))
+    text, n = re.subn(r"\b(strun|asn_from_list|python)\b", "true", text)
+    assert n == 4
+    workflow.path("fetch_references.py").touch()
+    workflow.path("Snakefile").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         for key, value in crds_cache.environment(workflow.path("crds")).items():
             patch.setenv(key, value)
         write_options(workflow)
-        flags = "badpix_selfcal_all"
-        workflow.run("--quiet", "all", "--", flags, snakefile=SNAKEFILE, associations=None)
-        names = ("spec2/one_asn", "spec2/two_asn", "spec3/target", "spec3/other")
-        for name in names:
-            workflow.path("results", name).mkdir(parents=True)
-        workflow.path("results/references.txt").touch()
-        workflow.run("--touch", "--quiet", "all", snakefile=SNAKEFILE, associations=None)
+        workflow.run("--quiet", "all", snakefile=workflow.path("Snakefile"), associations=None)
         yield workflow
 
 
@@ -72,7 +77,9 @@ def test_another_fraction_flags_and_calibrates_again(calibrated):
     jobs = count_jobs(calibrated)
     of_flags = {rule for rule in jobs if rule.startswith("badpix_selfcal_")}
     assert {rule: n for rule, n in jobs.items() if rule not in of_flags} == {
-        **{"references": 1, "spec2": 2, "spec3": 2}
+        "references": 1,
+        "spec2": 2,
+        "spec3": 2,
     }
     assert {rule.removeprefix("badpix_selfcal_") for rule in of_flags} == {
         *("threshold", "write_back", "associate", "summary", "provenance")
@@ -81,7 +88,8 @@ def test_another_fraction_flags_and_calibrates_again(calibrated):
 
 def test_the_environment_of_crds_is_asked_for(calibrated, monkeypatch):
     monkeypatch.delenv("CRDS_PATH")
-    done = calibrated.run("--dry-run", snakefile=SNAKEFILE, associations=None, check=False)
+    path = calibrated.path("Snakefile")
+    done = calibrated.run("--dry-run", snakefile=path, associations=None, check=False)
     assert done.returncode
     assert "CRDS_PATH" in done.stdout
 
@@ -120,4 +128,4 @@ def test_from_rates_to_a_cube(tmp_path, monkeypatch):
     products = sorted(os.listdir(workflow.path("results/spec3/target")))
     assert "target_ch1-short_s3d.fits" in products, products
     assert "target_ch1-short_x1d.fits" in products, products
-    assert workflow.jobs(snakefile=SNAKEFILE, associations=None) == {}
+    assert count_jobs(workflow, SNAKEFILE) == {}

@@ -422,7 +422,9 @@ def test_scores_count_found_and_others():
     flags[1, :2] = flags[7, 7] = flags[0, 4] = 1  # the last as the wrong kind
     significance = residual / np.float32(0.1)
     significance[7, 7] = np.nan  # not judged
-    rows = {row[:2]: row[2:] for row in count_found(flags, residual, added, 0.1, significance)}
+    smooth = np.zeros_like(residual)  # without structure: only weak flags are false
+    found = count_found(flags, residual, added, 0.1, significance, smooth)
+    rows = {row[:2]: row[2:] for row in found}
     expected = {("high", 6): (5, 3, 0, 0), ("low", 6): (5, 2, 0, 0), ("high", 10): (0, 0, 1, 0),
                 ("high", 2): (0, 0, 1, 1),  # weaker ones count with the weakest
                 ("low", 40): (0, 0, 1, 1)}  # fmt: skip

@@ -158,7 +158,7 @@ def test_one_exposure_name_is_one_file(here):
     rows = [(f"x{i}", "a", "science", "ab"[i % 2] + ".fits") for i in range(5)]
     assert find_member_errors(members(*rows)) == [
         "a.fits and b.fits: two files of one exposure name, "
-        "members of x0.json, x1.json, x2.json and 2 more; keep one"
+        "members of x0.json, x1.json, x2.json and 2 more; let all name one of them"
     ]
     assert find_member_errors(members(rows[0], ("x", "a", "imprint", "b.fits"))) == []
     assert find_member_errors(members(("x", "c", "science", "c$.fits"))) == [

@@ -300,7 +300,7 @@ def read_members(config, made=()):
         try:
             rows += read_rows(path, config["force_single"], finder, skip)
         except LeftOutError as reason:
-            left_out[name] = str(reason).removeprefix(f"{path}: ")
+            left_out[name] = str(reason).removeprefix(f"{path}: ").partition(";")[0]
         except InputError as error:
             errors += str(error).splitlines()
     members = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
@@ -338,6 +338,32 @@ def list_flagged(members, save_flagged_bkg=True):
     rows = members[members["exptype"].isin(SAVED[save_flagged_bkg])].sort_values("exposure")
     pairs = zip(rows["stack"], rows["exposure"], strict=True)
     return rows.assign(flagged=[path_of("flagged", stack=s, exposure=e) for s, e in pairs])
+
+
+def list_missing(flagged, prefix=""):
+    """
+    List the flagged exposures that are missing in a folder that exists: Snakemake does not notice.
+
+    Parameters
+    ----------
+    flagged : DataFrame
+        As of `list_flagged`.
+    prefix : str
+        The folder below which the results lie, "" or one that ends with a slash.
+
+    Returns
+    -------
+    missing : dict of str to str
+        The remedy, by path.
+    """
+    missing = {}
+    for stack, files in flagged[flagged["stack"] != SKIPPED].groupby("stack")["flagged"]:
+        folder = prefix + path_of("write_back", stack=stack)
+        there = set(os.listdir(folder)) if os.path.isdir(folder) else None
+        for file in sorted(files.unique() if there is not None else ()):
+            if os.path.basename(file) not in there:
+                missing[prefix + file] = f"missing; delete the folder {folder} and run again"
+    return missing
 
 
 def read_members_table(path):

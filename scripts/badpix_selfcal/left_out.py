@@ -86,7 +86,7 @@ def find_superseded(combined):
     # Kept: of several products, one that no other association has.
     kept = {*best["association"], *science["association"].drop(several.index)}
     return {
-        row.association: f"superseded by {better[row.product, row.exposure]}.json, which has the "
-        "same product; candidates: all runs both"
+        row.association: f"superseded by {better[row.product, row.exposure]}.json, of the same "
+        "product (candidates: all runs both)"
         for row in ranked[~ranked["association"].isin(kept)].itertuples()
     }

@@ -30,6 +30,7 @@ from badpix_selfcal.paths import workdir_path, workdir_patterns
 from .generate_report import (
     check_backgrounds,
     fill_catalog,
+    limit,
     list_doubts,
     list_unused,
     shorten,
@@ -295,7 +296,7 @@ def main(arguments):
     if products:
         lines += tabulate_groups(catalog, products) + list_doubts(catalog, products)
     print("\n".join(lines + list_outcomes(outcomes, written)))
-    for note in notes:
+    for note in limit(notes):
         warn(note)
     if not products:
         raise InputError(

@@ -48,9 +48,8 @@ def tabulate_groups(catalog, products):
         counts = [len(group[role]) for role in TABULATED]
         rows.append((*key, *counts, f"{days.max() - days.min():.1f}".replace("nan", "?")))
     titles = ["program", "instrument", "detector", "band/grating", *TABULATED, "days"]
-    lines = pd.DataFrame(rows, columns=titles).to_string(index=False).splitlines()
-    more = [f"... and {len(rows) - MOST} more groups: {CATALOG}"] if len(rows) > MOST else []
-    return [*lines[: MOST + 1], *more]
+    title, *lines = pd.DataFrame(rows, columns=titles).to_string(index=False).splitlines()
+    return [title, *limit(lines)]
 
 
 def list_doubts(catalog, products):
@@ -62,9 +61,10 @@ def list_doubts(catalog, products):
             continue
         combined = {label for role in COMBINED for label in members.get(role, ())}
         rows = catalog.loc[sorted(combined)]
-        kinds = pd.DataFrame(list(rows["processing"])).agg(lambda values: sorted({*values} - {""}))
+        processing = list(rows["processing"])
+        kinds = {kind: sorted({p[kind] for p in processing} - {""}) for kind in processing[0]}
         depth, n_groups = kinds.pop("depth"), pd.to_numeric(rows["ngroups"], errors="coerce")
-        if n_groups.max() > 2 * n_groups.min():
+        if n_groups.max() > 2 * n_groups.min() and not rows["band"].any():  # of MRS, depth says it
             depth.append(f"{n_groups.min():.0f} to {n_groups.max():.0f} groups")
         if len(depth) > 1:
             depths.append(f"{stack} ({', '.join(depth)})")
@@ -82,7 +82,7 @@ def list_doubts(catalog, products):
         "flagged)": few,
     }
     return [
-        f"{len(names)} {'exposures' if names is alone else 'stacks'} {text}: {shorten(names)}"
+        f"{count(len(names), 'exposure' if names is alone else 'stack')} {text}: {shorten(names)}"
         for text, names in found.items()
         if names
     ]
@@ -110,10 +110,19 @@ def list_unused(catalog):
     counts = [f"{n} {kind}" for kind, n in kinds.items()]
     counts += [f"{strange.sum()} listed below"] if strange.any() else []
     text = f", {len(unused)} of them not used ({', '.join(counts)})" if len(unused) else ""
-    rows = unused[strange]
-    lines = list(rows["path"] + ": " + rows["reason"])
+    lines = unused["path"] + ": " + unused["reason"]
+    return [f"exposures: {len(catalog)}{text}; see {CATALOG}", *limit(list(lines[strange]))]
+
+
+def count(n, noun):
+    """Return a number with its noun."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def limit(lines):
+    """Return the first lines, and one that counts the others."""
     more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
-    return [f"exposures: {len(catalog)}{text}; see {CATALOG}", *lines[:MOST], *more]
+    return [*lines[:MOST], *more]
 
 
 def shorten(names, most=5):

@@ -12,6 +12,7 @@ from badpix_selfcal.associations import find_associations
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import parser
 from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
+from badpix_selfcal.fits_io import read_primary
 from badpix_selfcal.paths import workdir_patterns
 from badpix_selfcal.version import VERSION
 
@@ -56,7 +57,9 @@ def main(arguments):
     paths = find_associations(config["associations"])[0].items()
     digests = [read_digest(path) for name, path in paths if name in taking_part]
     for row in rows["checksums"]:
+        header = read_primary(row["path"])
         row.update(size=int(row["size"]), modified=int(row["modified"]))
+        row.update(cal_ver=header.get("CAL_VER"), crds_ctx=header.get("CRDS_CTX"))
     record = {
         "workflow": {"version": VERSION, "git_commit": read_commit(os.path.dirname(__file__))},
         "platform": platform.platform(),

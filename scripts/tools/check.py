@@ -5,7 +5,13 @@ import os
 
 import pandas as pd
 
-from badpix_selfcal.associations import COMBINED, list_flagged, read_members_table
+from badpix_selfcal.associations import (
+    COMBINED,
+    list_flagged,
+    list_missing,
+    read_members,
+    read_members_table,
+)
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
@@ -47,7 +53,7 @@ def check_stack(stack, exposures, dispersion_axis):
         if error := find_error(header):
             yield path, "error", error
             continue
-        errors, warnings = find_disagreements(header, shape, seen)
+        errors, warnings = find_disagreements(header, shape, seen, os.path.basename(path))
         for kind, found in (("error", errors), ("warning", warnings)):
             yield from ((path, kind, f"{what} in the stack {stack}") for what in found)
     try:
@@ -55,14 +61,6 @@ def check_stack(stack, exposures, dispersion_axis):
             find_dispersion_axis(seen, dispersion_axis)
     except ValueError as error:
         yield next(iter(exposures)), "error", f"{error}; set dispersion_axis to 1 or 2"
-
-
-def list_missing(flagged, prefix):
-    """Yield a row for each file missing in a folder that exists: Snakemake does not notice it."""
-    for path in sorted(prefix + flagged.loc[flagged["stack"] != SKIPPED, "flagged"].unique()):
-        folder = os.path.dirname(path)
-        if os.path.isdir(folder) and not os.path.exists(path):
-            yield path, "warning", f"missing; delete the folder {folder} and run again"
 
 
 def check_members(members, config, prefix=""):
@@ -93,7 +91,8 @@ def check_members(members, config, prefix=""):
     for stack, paths in combined[combined["stack"] != SKIPPED].groupby("stack")["path"]:
         own = {path: exposures[path] for path in paths if path in exposures}
         rows += check_stack(stack, own, str(config["dispersion_axis"]))
-    rows += list_missing(list_flagged(members, config["save_flagged_bkg"]), prefix)
+    missing = list_missing(list_flagged(members, config["save_flagged_bkg"]), prefix)
+    rows += [(path, "warning", remedy) for path, remedy in missing.items()]
     science = members[members["exptype"] == "science"]
     for row in science[science["stack"] == SKIPPED].itertuples():
         rows.append((f"{row.association}.json", "warning", f"product {row.product} is skipped"))
@@ -113,6 +112,9 @@ def main(arguments):
     members, config = read_members_table(arguments.members), json.loads(arguments.config)
     prefix = find_prefix(arguments.members, "members")
     found = check_members(members, config, prefix)
+    left_out = read_members(config)[2].items()
+    rows = [(f"{name}.json", "warning", f"left out: {reason}") for name, reason in left_out]
+    found = pd.concat([found, pd.DataFrame(rows, columns=COLUMNS)])
     output = prefix + path_of("check")
     with atomic_write(output) as part:
         found.to_csv(part, index=False)

@@ -8,6 +8,7 @@ from collections import Counter
 from glob import glob
 
 from badpix_selfcal.associations import COMBINED, list_flagged, read_members_table
+from badpix_selfcal.atomic_io import measure_unzipped
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import open_fits, read_primary, science_of, shape_of
@@ -96,7 +97,7 @@ def measure_results(members, config):
     """
     there = members[members["exptype"].isin(COMBINED) & members["path"].map(os.path.exists)]
     flagged = list_flagged(there, config["save_flagged_bkg"])
-    sizes = dict(zip(flagged["flagged"], flagged["path"].map(os.path.getsize), strict=True))
+    sizes = dict(zip(flagged["flagged"], flagged["path"].map(measure_unzipped), strict=True))
     for stack, paths in there[there["stack"] != SKIPPED].groupby("stack")["path"]:
         with open_fits(paths.iloc[0]) as fits:
             n_pixels = math.prod(shape_of(science_of(paths.iloc[0], fits)[0]))
@@ -110,7 +111,7 @@ def measure_backgrounds(members):
     """Return the sizes of the exposures that are background and never science, by path."""
     paths = {role: set(rows["path"]) for role, rows in members.groupby("exptype")}
     backgrounds = paths.get("background", set()) - paths.get("science", set())
-    return {path: os.path.getsize(path) for path in backgrounds if os.path.exists(path)}
+    return {path: measure_unzipped(path) for path in backgrounds if os.path.exists(path)}
 
 
 def options():

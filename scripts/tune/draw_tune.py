@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import log, parser, warn
+from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
 
@@ -74,7 +75,7 @@ def sum_strengths(table):
     )
 
 
-def suggest(points):
+def suggest(points, n_background=1):
     """
     Choose the setting that finds most at few false positives, and say why.
 
@@ -82,6 +83,8 @@ def suggest(points):
     ----------
     points : DataFrame
         As of `sum_strengths`.
+    n_background : int
+        Dedicated backgrounds in the stack.
 
     Returns
     -------
@@ -116,6 +119,11 @@ def suggest(points):
         f"{row['false']:.0f} of {row['others']:.0f} other flags are false ({row['share']:.0%}); "
         f"{why}"
     )
+    if not n_background:
+        line += (
+            "; but the stack has no dedicated background: where its dithers are smaller than the "
+            "source, false flags on it cannot be known"
+        )
     return setting, line
 
 
@@ -208,6 +216,7 @@ def options():
     """Return the argument parser."""
     options = parser(__doc__)
     options.add_argument("folder", help="where to write")
+    options.add_argument("flags", help="flags.fits of the stack")
     options.add_argument("scores", nargs="+", help="score.csv of each injection")
     options.add_argument("--title", default="", help="of the figures: the stack")
     return options
@@ -218,7 +227,8 @@ def main(arguments):
     scores = [pd.read_csv(path).assign(injection=i) for i, path in enumerate(arguments.scores)]
     table, title = average_scores(pd.concat(scores)), arguments.title
     points = sum_strengths(table)
-    setting, line = suggest(points)
+    _, header = read_image(arguments.flags)
+    setting, line = suggest(points, header["BPXNBKG"])
     warn(f"tune: {title}: {line}")
     for name, text in (
         ("recall.csv", table.to_csv(index=False, float_format="%.5g")),

@@ -6,8 +6,9 @@ import pandas as pd
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import parser
 from badpix_selfcal.fits_io import read_image
+from badpix_selfcal.flag_diagnostics import estimate_false_positives, measure_structure
 from badpix_selfcal.flags import HIGH, LOW
-from badpix_selfcal.median import subtract_median
+from badpix_selfcal.median import running_median, subtract_median
 from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
 from badpix_selfcal.parameters import PARAMETERS, SETTING
 
@@ -16,7 +17,7 @@ from .strengths import STRENGTHS
 COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false")
 
 
-def count_found(flags, residual, added, sigma, significance):
+def count_found(flags, residual, added, sigma, significance, structure):
     """
     Count found injections and other flags by strength.
 
@@ -32,13 +33,17 @@ def count_found(flags, residual, added, sigma, significance):
         The noise, in the same units.
     significance : ndarray of float32, [ny, nx]
         As of `measure_significance`, of the exposures with `added`.
+    structure : ndarray of float32, [ny, nx]
+        As of `measure_structure`, of the exposures with `added`.
 
     Returns
     -------
     rows : list of tuple
         Kind; strength, one of STRENGTHS in units of the noise; number of pixels injected with it;
         of these, flagged as this kind; other flags, of bad pixels or good ones; of these, false
-        positives. Other flags count at the strength of their residual, up to the next strength.
+        positives: those too weak for a bad pixel, and of the strong high ones the share that
+        follows source structure. Other flags count at the strength of their residual, up to the
+        next strength.
     """
     rows, bins = [], [*STRENGTHS, np.inf]
     for kind, value, sign in (("high", HIGH, 1), ("low", LOW, -1)):
@@ -48,11 +53,16 @@ def count_found(flags, residual, added, sigma, significance):
         flagged = flags == value
         other = flagged & (added == 0)
         n_others, _ = np.histogram(scaled[other], bins)
-        n_false, _ = np.histogram(scaled[find_false_positives(other, significance, sign)], bins)
+        weak = find_false_positives(other, significance, sign)
+        n_false = np.histogram(scaled[weak], bins)[0].astype(float)
+        if kind == "high" and (strong := other & ~weak).any():
+            n, _ = estimate_false_positives(strong, structure)
+            n_false += n / strong.sum() * np.histogram(scaled[strong], bins)[0]
         for strength, *others in zip(STRENGTHS, n_others, n_false, strict=True):
             here = injected == strength
             found = np.count_nonzero(here & flagged)
-            rows.append((kind, strength, np.count_nonzero(here), found, *map(int, others)))
+            counts = (round(float(n), 1) for n in others)
+            rows.append((kind, strength, np.count_nonzero(here), found, *counts))
     return rows
 
 
@@ -77,9 +87,11 @@ def main(arguments):
         found, cards = read_image(flags)
         if significance is None:
             significance = measure_significance(minimum, cards["BPXAXIS"])
+            smooth = running_median(minimum, 15, cards["BPXAXIS"], "shrink")
+            structure = measure_structure(minimum, smooth, cards["BPXAXIS"])
         # Parameters that a setting does not use have their defaults.
         setting = [cards.get(p.card, p.default) for p in PARAMETERS if p.tuned]
-        counts = count_found(found, residual, added, header["BPXSIGMA"], significance)
+        counts = count_found(found, residual, added, header["BPXSIGMA"], significance, structure)
         rows += [(*setting, *row) for row in counts]
     with atomic_write(arguments.output) as part:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False)

@@ -76,7 +76,7 @@ if errors and not generating:
 combined = members[members["exptype"].isin(COMBINED)].sort_values("exposure")
 flagged = list_flagged(members, config["save_flagged_bkg"])
 if main_process:
-    for line in run_status.list_missing(flagged, PREFIX):
+    for line in run_status.name_missing(flagged, PREFIX):
         print(line, file=sys.stderr)
 science = flagged[flagged["exptype"] == "science"]
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))

@@ -102,7 +102,8 @@ rule verify:
         made=sorted(made),
         prefix=PREFIX,
         parameters=[
-            parameters.format_options(stage, used) for stage in ("median", "repeats", "threshold")
+            parameters.format_options(stage, used)
+            for stage in ("median", "repeats", "threshold")
         ],
     shell:
         "selfcal verify {params.parameters} --log {log} --threads {threads}"

@@ -154,6 +154,7 @@ rule score:
 
 rule draw_tune:
     input:
+        rules.threshold.output,
         collect(rules.score.output, injection=INJECTIONS, allow_missing=True),
     output:
         *[

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from badpix_selfcal.associations import exposure_name
+from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
@@ -86,21 +86,10 @@ def find_status(steps, unfinished, started, stacks):
     return "not reached", "", ""
 
 
-def list_missing(flagged, prefix, ended=False):
-    """Return a line for each file missing in an existing folder: Snakemake does not notice it."""
-    remedy = "delete" if ended else "unless this run writes it, delete"
-    rows = flagged[flagged["stack"] != SKIPPED].drop_duplicates("flagged")
-    lines = []
-    for stack, files in rows.groupby("stack")["flagged"]:
-        folder = prefix + path_of("write_back", stack=stack)
-        if os.path.isdir(folder):
-            there = set(os.listdir(folder))
-            lines += [
-                f"{prefix}{file}: missing; {remedy} the folder {folder} and run again"
-                for file in files
-                if os.path.basename(file) not in there
-            ]
-    return shorten(lines)
+def name_missing(flagged, prefix="", ended=False):
+    """Return a line for each flagged exposure missing in an existing folder."""
+    more = "" if ended else " (unless this run writes it)"
+    return shorten([f"{path}: {why}{more}" for path, why in list_missing(flagged, prefix).items()])
 
 
 def list_left_out(left_out):
@@ -144,8 +133,8 @@ def report(members, flagged, left_out, outputs, started, prefix):
         lines = list_failures(table)
         if path_of("summary") in asked - unfinished:
             lines += list_unflagged(members, table) + list_warnings(table, prefix)
-        lines += list_missing(flagged, prefix, ended=True)
-        lines += [f"{target}: see {p}" for target, p in PLACES.items() if is_asked(target, asked)]
+        lines += name_missing(flagged, prefix, ended=True)
+        lines += [f"{t}: see {prefix}{p}" for t, p in PLACES.items() if is_asked(t, asked)]
         if rows:
             counts = table["status"].value_counts()
             counts = ", ".join(f"{counts[s]} {s}" for s in STATUS if s in counts)
