@@ -363,7 +363,7 @@ def draw_cost(rows, path):
         axes.plot(*place, marker, color=WAYS[way][1], alpha=0.8)
     for label, colour in WAYS.values():
         axes.plot([], [], "o", color=colour, label=label)
-    for group, marker in zip(groups, "osD^vPX*", strict=True):
+    for group, marker in zip(groups, "osD^vPX*", strict=False):
         axes.plot([], [], marker, color="0.5", label=group)
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="false high flags a stack", ylabel="warm pixels above 5 sigma found")
