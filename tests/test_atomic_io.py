@@ -102,7 +102,7 @@ def list_programs(paths, files, output):
         "minimum": (files["pedestal"], output),
         "excluded": (minimum, output, *paths),
         "median": (*shrink, minimum, output),
-        "noise": (minimum, median, output),
+        "noise": (minimum, files["excluded"], median, output),
         "threshold": (*sigma, minimum, median, output),
         "write_back": (files["flags"], folder, paths[0]),
         "write_back scaled": (files["flags"], folder, paths[2]),

@@ -40,7 +40,7 @@ def test_an_edited_program_changes_its_own_hash_alone(scripts, name):
     ("name", "stages"),
     [
         ("pedestal.py", {"pedestal"}),
-        ("median.py", {"median", "noise", "threshold"}),  # threshold estimates the outliers
+        ("threshold.py", {"threshold"}),
         ("write_back.py", {"write_back", "mark_skipped"}),
         ("fits_io.py", set(STAGES)),
         ("cli.py", set(STAGES)),

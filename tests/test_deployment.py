@@ -50,7 +50,9 @@ def test_a_run_repeated_elsewhere_gives_the_same_arrays(finished, tmp_path):
     possible = subprocess.run(["unshare", "-m", "sh", "-c", mounts[0]], capture_output=True)
     if possible.returncode:
         pytest.skip(f"no read-only mounts here: {possible.stderr.decode().strip()}")
-    command = Workflow(folder).command("--", "all", "results/figures/shared.png", snakefile=snakefile)
+    command = Workflow(folder).command(
+        "--", "all", "results/figures/shared.png", snakefile=snakefile
+    )
     words = [*mounts, f"! touch {snakefile} 2>/dev/null", " ".join(f"'{w}'" for w in command)]
     other = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")
     done = subprocess.run(
@@ -157,7 +159,9 @@ rule own:
 
 def write_parent(workflow, prefix=""):
     """Write a workflow with programs of the names of ours, and a config.yaml of its own."""
-    workflow.path("Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile", prefix=prefix))
+    workflow.path("Snakefile").write_text(
+        MODULE.format(snakefile=ROOT / "Snakefile", prefix=prefix)
+    )
     workflow.path("config.yaml").write_text(
         "associations: nothing/*.json\nof_the_parent: 1\n"
         "badpix_selfcal:\n  associations: asn/*.json\n  kernel_size: 5\n"

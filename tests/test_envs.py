@@ -1,13 +1,16 @@
-"""That the environments are in step, and that versions are the same everywhere."""
+"""That the environments are in step, and the versions."""
 
+import ast
 import re
 import sys
+import tomllib
 
-import pytest
 import yaml
 from conftest import ROOT
 
 from badpix_selfcal.version import VERSION
+
+OTHER_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
 
 
 def pins(name):
@@ -17,22 +20,32 @@ def pins(name):
     return dict(line.lower().split("==") for line in lines)
 
 
-def test_conda_has_the_versions_of_pip():
+def test_pip_conda_and_pyproject_agree():
     conda = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
     found = dict(line.split("=") for line in conda["dependencies"])
-    assert found.pop("python") == "3.11"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={found.pop('python')}"
     pip = pins("requirements.txt")
     assert found == {name: pip[name] for name in found}
+    package, workflow = set(project["dependencies"]), project["optional-dependencies"]["workflow"]
+    workflow = {name.partition(">")[0] for name in workflow}
+    assert package | workflow <= set(pip)
+    # What figures need is imported where they are drawn.
+    assert find_imported("badpix_selfcal") <= package | {"jinja2", "matplotlib", "pillow"}
+    assert find_imported("*") <= set(found) == package | workflow - {"snakemake"}
 
 
-def test_conda_has_all_that_programs_import():
-    imported = set()
-    for path in (ROOT / "scripts").glob("*/*.py"):
-        imported |= set(re.findall(r"^ *(?:from|import) (\w+)", path.read_text(), re.M))
-    needed = {name for name in imported if name not in sys.stdlib_module_names}
-    needed = {{"PIL": "pillow"}.get(name, name) for name in needed}
-    conda = (ROOT / "envs" / "environment.yaml").read_text()
-    assert needed - {"badpix_selfcal"} <= set(re.findall(r"^  - (\w+)=", conda, re.M))
+def find_imported(folder):
+    """Return the packages that the programs of a folder import, by their names on PyPI."""
+    names = set()
+    for path in (ROOT / "scripts").glob(f"{folder}/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.partition(".")[0])
+    names -= {*sys.stdlib_module_names, "badpix_selfcal"}
+    return {OTHER_NAMES.get(name, name) for name in names}
 
 
 def test_pins_do_not_contradict():
@@ -41,6 +54,9 @@ def test_pins_do_not_contradict():
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", ["CITATION.cff", "CHANGELOG.md", "README.md"])
-def test_the_version_is_said_everywhere(name):
-    assert VERSION in (ROOT / name).read_text()
+def test_versions():
+    """A released version is that of CITATION.cff, of the changelog and of the README's example."""
+    released = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert f"## {released}" in (ROOT / "CHANGELOG.md").read_text()
+    assert released == VERSION or ".dev" in VERSION
+    assert f'tag="v{VERSION.partition(".dev")[0]}"' in (ROOT / "README.md").read_text()

@@ -99,9 +99,7 @@ def test_every_figure_is_there(run):
     names = {path.name for path in run.figures.iterdir()}
     assert names == pictures | vectors | {"numbers.csv", "flags.reg"}
     assert all("</svg>" in (run.figures / name).read_text() for name in vectors)
-    # No run is long in so small an image, and short ones are grey.
-    grey = {name for name in NAMES_OF_FIGURES if not is_picture(run.figures / f"{name}.png")}
-    assert grey == {"runs"}
+    assert all(is_picture(run.figures / name) for name in pictures)
 
 
 def test_numbers_and_regions_are_those_of_the_flags(run):
@@ -139,7 +137,7 @@ def test_what_draws_and_tunes_again(run):
     ("no valid pixel", {"cuts", "tails"}),
     ("constant", {"cuts", "runs", "tails"}),
     ("nothing flagged of many", {"cuts"}),
-    ("one exposure", {"runs"}),
+    ("one exposure", set()),
 ])  # fmt: skip
 def test_figures_of_unusual_stacks(tmp_path, capsys, case, without_colour):
     """Nothing is said to the user; what there is to show is shown."""
@@ -371,7 +369,7 @@ def test_tuning_says_what_is_found_and_the_page_shows_the_suggestion(run):
     assert f"tune: {run.tuned.name}: {line}" in run.said
     assert line in run.path("logs/draw_tune", f"{run.tuned.name}.log").read_text()
     setting, again = suggest(points)
-    assert again == line
+    assert line.startswith(again)
     assert f"threshold: {setting['threshold']}" in line
     page = run.path("results/report.html").read_text()
     assert line in page

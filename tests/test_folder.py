@@ -53,7 +53,7 @@ def run_on_terminal(command, folder, **environment):
 
 
 def test_progress_bars_on_a_terminal(nods, tmp_path_factory):
-    """By the rich logger, where it is installed; as after a plain `pip install snakemake`, without."""
+    """By the rich logger; none without it, as after a plain `pip install snakemake`."""
     pytest.importorskip("snakemake_logger_plugin_rich")
     code, said = run_on_terminal(nods.command("--", "members"), nods.folder)
     assert code == 0, said

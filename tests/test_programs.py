@@ -71,7 +71,7 @@ def test_an_output_that_is_an_input_is_refused_by_any_of_its_names(tmp_path, mon
         with pytest.raises(InputError, match="read and written; name another output or log"):
             refuse(**arguments)
     write_exposure("e.fits")
-    with pytest.raises(InputError, match="e.fits: not a log, by its name"):
+    with pytest.raises(InputError, match=r"e\.fits: not a log, by its name"):
         refuse(log="e.fits")
 
 
@@ -105,12 +105,12 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
     assert read_digest(path)[:3] == (path, *state)
     with unchanged(path, state) as found:
         assert found == state
-    with pytest.raises(InputError, match="replaced or changed while it was read; run again"):
-        with unchanged(path):
-            path.write_text("two more")
-    with pytest.raises(InputError, match="after the stage pedestal read it; run again"):
-        with unchanged(path, state):
-            pass
+    changed = pytest.raises(InputError, match="replaced or changed while it was read; run again")
+    with changed, unchanged(path):
+        path.write_text("two more")
+    changed = pytest.raises(InputError, match="after the stage pedestal read it; run again")
+    with changed, unchanged(path, state):
+        pass
     with pytest.raises(InputError, match="none: No such file"), unchanged(tmp_path / "none"):
         pass
 
@@ -122,9 +122,8 @@ def test_members_that_changed_since_the_run_began_are_an_error(tmp_path):
     config += '"missing_members": "error"}'
     words = ("members", "--config", config, "--output", "members.csv")
     done = program(*words, "--expected", "0" * 12, check=False, cwd=tmp_path)
-    assert done.stderr == (
-        "members: error: members.csv: the associations have changed since the run began; run again\n"
-    )
+    error = "the associations have changed since the run began; run again"
+    assert done.stderr == f"members: error: members.csv: {error}\n"
     program(*words, cwd=tmp_path)
     assert (tmp_path / "members.csv").read_text().splitlines() == [
         "association,product,exposure,exptype,path,stack",
@@ -146,9 +145,10 @@ def test_no_stage_hands_on_how_its_image_was_stored(tmp_path):
     assert fits.getheader(tmp_path / "p.fits", 1)["EXTNAME"] == "e"
     header = fits.getheader(tmp_path / "m.fits")
     kept = {"INSTRUME", "DETECTOR", "EXP_TYPE", "DISPAXIS", "GRATING", "BUNIT"}
-    own = {"BPXVER", "BPXSTACK", "BPXNEXP", *(f"BPX{letter}0001" for letter in "EPFST")}
-    stored = {"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND"}
-    assert set(header) - {"COMMENT"} == kept | own | stored
+    stored = {"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "COMMENT"}
+    own = {card for card in header if card.startswith("BPX")}
+    assert set(header) == kept | own | stored
+    assert own > {"BPXVER", "BPXSTACK", "BPXNEXP", *(f"BPX{letter}0001" for letter in "EPFST")}
     assert header["BPXF0001"] == 1
     assert header["GRATING"] == "PRISM"  # the primary header wins
     assert read_recorded(header) == {"e": read_state(exposure)}

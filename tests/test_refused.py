@@ -7,7 +7,7 @@ import pytest
 from conftest import write_association, write_exposure
 
 SCIENCE = ("../rate/jw01204001001_02101_00003_nrs1_rate.fits", "science")
-PRODUCTS = ("p" * 300, "p\n", "../p", "-p", "$(touch OWNED)", 1)
+PRODUCTS = ("p" * 300, "p\n", "x/..", "-p", "$(touch OWNED)", 1)
 
 
 def refuse(workflow, *words, **options):

@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 from astropy.io import fits
-from conftest import ROOT, Workflow, copy_workflow, program, write_association, write_exposure
+from conftest import Workflow, copy_workflow, write_association, write_exposure
 
 # What runs in the folder of the fixtures, whose product "alone" is skipped.
 STAGES = ("pedestal", "minimum", "median", "threshold", "write_back")

@@ -244,7 +244,7 @@ def test_a_run_with_sigma(nods):
     """Also of an exposure alone, and with so low a threshold that too much is flagged."""
     config = ["threshold=sigma", "force_single=true", "nsigma_upper=1.5", "nsigma_lower=6"]
     out = nods.run(config=config).stdout
-    assert "one exposure alone, emission lines may be flagged" in out
+    assert "1 with one exposure alone" in out
     summary = pd.read_csv(nods.path("results/summary.csv")).set_index("product")
     row = summary.loc["p1"]
     stack = nods.path("results/stacks", row["stack"])

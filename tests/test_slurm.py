@@ -1,4 +1,4 @@
-"""On a real Slurm, started here on one machine: the same products, a killed job, one short of memory."""
+"""On a real Slurm, started on this machine: the same products; jobs killed or short of memory."""
 
 import os
 import subprocess

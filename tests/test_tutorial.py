@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 
-import forked
 import pandas as pd
 import pytest
 from conftest import ROOT, SHAPES, planes_of
@@ -57,22 +56,19 @@ def data(tmp_path_factory):
     programs.mkdir()
     (programs / "strun").write_text(STRUN)
     (programs / "strun").chmod(0o755)
+    # The page names .venv/bin/snakemake from the repository; here it is this interpreter's.
     path = os.pathsep.join([str(programs), os.path.dirname(sys.executable), os.environ["PATH"]])
+    snakemake = f"{shlex.quote(sys.executable)} -m snakemake"
     for _, block in BLOCK.findall(PAGE):
-        text = block.replace("/data/", f"{folder}/")
-        for part in re.split(r"^(\.venv/bin/snakemake .*\n)", text, flags=re.M):
-            if part.startswith(".venv/bin/snakemake"):
-                done = forked.run(shlex.split(part)[1:], ROOT)
-            else:
-                done = subprocess.run(
-                    ["bash", "-e", "-c", part],
-                    cwd=ROOT,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    env={**os.environ, "PATH": path},
-                )
-            assert done.returncode == 0, f"{part}\n{done.stdout}"
+        text = block.replace("/data/", f"{folder}/").replace(".venv/bin/snakemake", snakemake)
+        done = subprocess.run(
+            ["bash", "-e", "-c", text],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": path},
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
     return folder
 
 

@@ -60,7 +60,7 @@ def test_a_config_is_filled_in():
         ("dispersion_axis: 3", "dispersion_axis: 3 is not one of auto, 1, 2"),
         ("force_single: maybe", "force_single: 'maybe' is not true or false"),
         ("associations: 3", "3 is not a path, a glob or a list of them; quote it"),
-        ("exposures: 01204", "644 is not a path, a glob or a list of them; quote it, as YAML reads"),
+        ("exposures: 01204", "exposures: 644 is not a path, a glob or a list of them; quote it"),
         ("tune: 3", "tune: 3 is not a path; correct it"),
     ],
 )
@@ -119,7 +119,7 @@ def test_errors_of_settings(here):
     ]
     for faulty in (table[:0], table.drop(columns="edge_mode"), table.assign(more=1)):
         faulty.to_csv("grid.csv", index=False)
-        with pytest.raises(WorkflowError, match="not a table of kernel_size, edge_mode, .*; corr"):
+        with pytest.raises(WorkflowError, match=r"not a table of kernel_size, edge_mode, .*; corr"):
             read_settings("grid.csv", SCHEMA)
     (here / "empty.csv").touch()
     for name in ("none.csv", "empty.csv"):

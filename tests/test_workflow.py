@@ -63,8 +63,9 @@ def ran(tmp_path_factory):
     jobs = workflow.jobs(associations=pattern, config=CONFIG)
     said = workflow.run(associations=pattern, config=CONFIG).stdout
     return SimpleNamespace(
-        archive=archive, workflow=workflow, pattern=pattern, jobs=jobs, said=said, path=folder.joinpath
-    )
+        archive=archive, workflow=workflow, path=folder.joinpath, pattern=pattern, jobs=jobs,
+        said=said,
+    )  # fmt: skip
 
 
 def read_table(run, name):
@@ -209,7 +210,8 @@ def test_a_change_of_roles_or_of_what_is_written_rewrites_the_folder(ran, tmp_pa
         return names, [file.parent.name == stack for file in files]
 
     science, background = MIRI[0][:25], MIRI[1][:25]
-    before = fits.getdata(run.path("results/flagged", stack, f"{MIRI[0]}_badpix_selfcal.fits"), "DQ")
+    flagged = run.path("results/flagged", stack, f"{MIRI[0]}_badpix_selfcal.fits")
+    before = fits.getdata(flagged, "DQ")
     assert flagged_after(save_flagged_bkg="false") == ([science], [True, False, False])
     assert flagged_after() == ([science, background], [True, True, False])
     path = ran.archive / "asn" / "miri_asn.json"
@@ -219,8 +221,7 @@ def test_a_change_of_roles_or_of_what_is_written_rewrites_the_folder(ran, tmp_pa
         assert flagged_after() == ([science], [True, False])
     finally:
         path.write_text(text)
-    after = fits.getdata(run.path("results/flagged", stack, f"{MIRI[0]}_badpix_selfcal.fits"), "DQ")
-    assert np.array_equal(before, after)
+    assert np.array_equal(fits.getdata(flagged, "DQ"), before)
 
 
 def test_a_stack_or_an_association_alone(finished):

@@ -13,7 +13,7 @@ MODES = {
 SUPPORTED = ("MIR_MRS", "NRS_IFU")
 # Two files that agree in all of these are one exposure; the first must be there.
 IDENTITY = ("VISIT_ID", "EXPOSURE", "DETECTOR", "EXPSTART")
-ALSO_IDENTITY = ("VISITGRP", "SEQ_ID", "ACT_ID")
+ALSO_IDENTITY = ("PROGRAM", "OBSERVTN", "VISITGRP", "SEQ_ID", "ACT_ID")
 # Steps up to the rate file, or on it, that change the background or the noise.
 STEPS = ("S_REFPIX", "S_MIREMI", "S_DARK", "S_CLNFNS", "S_IMPRNT", "S_BKDSUB", "S_STRAY",
          "S_FRINGE", "S_RESFRI", "S_PXREPL")  # fmt: skip

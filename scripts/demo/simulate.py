@@ -121,7 +121,7 @@ def simulate_exposure(detector, truth, source, offset, pedestal, rng):
     truth : ndarray of float32, [ny, nx]
         Rate of the unknown bad pixels, in DN/s.
     source, offset : float
-        As of `paint_scene`.
+        See `paint_scene`.
     pedestal : float
         Residual of the dark current, in DN/s.
     rng : numpy.random.Generator
@@ -129,7 +129,7 @@ def simulate_exposure(detector, truth, source, offset, pedestal, rng):
     Returns
     -------
     planes : dict of ndarray, [ny, nx]
-        data, err, dq, var_poisson, var_rnoise as of an ``IFUImageModel``.
+        data, err, dq, var_poisson, var_rnoise of an ``IFUImageModel``.
     """
     rate = paint_scene(detector, source, offset)
     rate = rate if detector.dispersion_axis == 2 else np.ascontiguousarray(rate.T)

@@ -21,13 +21,13 @@ from .stack import Stack, add_inputs
 
 DRAW = {**vars(stack_maps), **vars(stack_plots)}  # the function of each figure, draw_{name}
 COUNTS = {  # by card
-    "BPXNDLO": "outliers low, about",
     "BPXNDHI": "outliers high, about",
     "BPXNLO": "flagged low",
     "BPXNHI": "flagged high",
     "BPXNEDGE": "of them at the edge",
     "BPXNRUN": f"of them in runs of {LONG} or more",
     "BPXNLINE": "of them maybe of an emission line",
+    "BPXNFALS": "high ones on source structure, about",
 }
 TAGS = {HIGH: "color=orange tag={high}", LOW: "color=cyan tag={low}"}
 

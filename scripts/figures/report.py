@@ -26,7 +26,7 @@ def collect_roles(members):
     Parameters
     ----------
     members : DataFrame
-        As of members.csv.
+        The table members.csv.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def list_products(members, summary, status):
     Parameters
     ----------
     members, summary : DataFrame
-        As of members.csv and summary.csv.
+        The tables members.csv and summary.csv.
     status : DataFrame
-        As of status.csv of a run that failed; empty otherwise.
+        The table status.csv of a run that failed; empty otherwise.
 
     Returns
     -------
@@ -100,9 +100,9 @@ def make_card(stack, roles, products, root):
     stack : str
         Its name.
     roles : dict of str to list of str
-        As of `collect_roles`, of this stack.
+        From `collect_roles`, of this stack.
     products : list of dict
-        As of `list_products`, of this stack.
+        From `list_products`, of this stack.
     root : str
         The folder of the results.
 

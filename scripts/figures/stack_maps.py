@@ -20,7 +20,7 @@ ZOOM = 64  # pixels: side of a close-up
 LEVELS = 64  # colours of a map, so that all of them fit in the palette of a PNG
 CLIP = 5  # of the residual's display, in units of its noise
 TILE = 16  # pixels: side of the squares in which sources are counted
-FEW = 24  # exposures of which names fit beside an axis
+FEW = 24  # exposures of which names fit next to an axis
 
 
 def show(axes, image, ends=None, cmap="gray", **style):

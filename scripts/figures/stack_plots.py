@@ -15,7 +15,7 @@ STYLES = {HIGH: ("high", "#D55E00", "s"), LOW: ("low", "#0072B2", "o")}
 GREEN, BLUE, ORANGE, PURPLE = "#009E73", "#0072B2", "#E69F00", "#CC79A7"
 HALF_CUT = 40  # pixels to either side
 BIN = 16  # rows or columns in which flags are counted
-COUNTS = "{x:,.0f}"  # of pixels, beside an axis
+COUNTS = "{x:,.0f}"  # of pixels, next to an axis
 
 
 def draw_histogram(figure, stack):

@@ -1,6 +1,6 @@
 """Stage 4: flag the pixels whose residual exceeds a fraction's threshold, or their noise."""
 
-from badpix_selfcal.cli import add_parameters, log, parser, warn
+from badpix_selfcal.cli import add_parameters, log, parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_image, write_image
 from badpix_selfcal.flag_diagnostics import find_warnings
@@ -31,5 +31,5 @@ def main(arguments):
     flags, header = flag_stack(minimum, median, header, vars(arguments), noise, repeats)
     log(f"flagged {header['BPXNLO']} low, {header['BPXNHI']} high")
     for warning in find_warnings(header):
-        warn(f"threshold: warning: {arguments.minimum}: {warning}")
+        log(f"warning: {warning}")
     write_image(arguments.output, flags, header)

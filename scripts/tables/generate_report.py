@@ -106,8 +106,8 @@ def list_unused(catalog):
     """Say how many exposures are used, and why others are not: the unexpected ones line by line."""
     unused = catalog[catalog["reason"] != ""]
     strange = unused["reason"].str.startswith(UNEXPECTED)
-    kinds = unused.loc[~strange, "reason"].str.partition(" (")[0].value_counts().sort_index()
-    counts = [f"{n} {kind}" for kind, n in kinds.items()]
+    kinds = unused.loc[~strange, "reason"].str.split(" (", regex=False).str[0].value_counts()
+    counts = [f"{n} {kind}" for kind, n in kinds.sort_index().items()]
     counts += [f"{strange.sum()} listed below"] if strange.any() else []
     text = f", {len(unused)} of them not used ({', '.join(counts)})" if len(unused) else ""
     lines = unused["path"] + ": " + unused["reason"]

@@ -57,7 +57,7 @@ def sum_strengths(table):
     Parameters
     ----------
     table : DataFrame
-        As of `average_scores`.
+        From `average_scores`.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def suggest(points, n_background=1):
     Parameters
     ----------
     points : DataFrame
-        As of `sum_strengths`.
+        From `sum_strengths`.
     n_background : int
         Dedicated backgrounds in the stack.
 

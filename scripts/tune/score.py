@@ -32,9 +32,9 @@ def count_found(flags, residual, added, sigma, significance, structure):
     sigma : float
         The noise, in the same units.
     significance : ndarray of float32, [ny, nx]
-        As of `measure_significance`, of the exposures with `added`.
+        From `measure_significance`, of the exposures with `added`.
     structure : ndarray of float32, [ny, nx]
-        As of `measure_structure`, of the exposures with `added`.
+        From `measure_structure`, of the exposures with `added`.
 
     Returns
     -------

@@ -22,6 +22,9 @@ WARNINGS = {
     "flags that follow source structure": "follow source structure",
     "an exposure that sets most of a minimum": " of the minimum",
     "no valid pixel": "no valid pixel in the minimum",
+    "rows or columns that are off": "off over most of their length",
+    "many flags": "of the pixels are flagged",
+    "one exposure alone": "one exposure alone",
 }
 PLACES = {"report": "results/report.html", "figures": "results/figures/", "tune": "results/tune/"}
 
@@ -88,8 +91,9 @@ def find_status(steps, unfinished, started, stacks):
 
 def name_missing(flagged, prefix="", ended=False):
     """Return a line for each flagged exposure missing in an existing folder."""
-    more = "" if ended else " (unless this run writes it)"
-    return shorten([f"{path}: {why}{more}" for path, why in list_missing(flagged, prefix).items()])
+    lines = [f"{path}: {why}" for path, why in list_missing(flagged, prefix).items()]
+    before = "missing; " if ended else "missing; unless this run writes it, "
+    return shorten([line.replace("missing; ", before, 1) for line in lines])
 
 
 def list_left_out(left_out):
