@@ -235,6 +235,8 @@ def test_the_warnings_of_the_summary_advise_nothing_that_is_there_already():
     ):
         (warning,) = warnings(COMPLETE | FALSE, n_exposures, n_background)
         assert warning.endswith(f"; {advice}")
+    edges = COMPLETE | FALSE | {"BPXEDGE": "zero", "BPXNEDGE": 26}
+    assert warnings(edges)[0].endswith("; set edge_mode: shrink, as many lie at the ends")
 
 
 def test_the_rows_of_the_summary(here):

@@ -111,12 +111,16 @@ def list_warnings(header, product):
         return [*warnings, "no background or selfcal exposure, nothing flagged"]
     if not {"BPXTHLO", "BPXTHHI"} & set(header):
         warnings.append("no valid pixel in the minimum, nothing flagged")
-    found = find_warnings(header)
-    return warnings + [f"{w}; {advise(product)}" if "source structure" in w else w for w in found]
+    for warning in find_warnings(header):
+        advice = f"; {advise(product, header)}" if "source structure" in warning else ""
+        warnings.append(f"{warning}{advice}")
+    return warnings
 
 
-def advise(product):
+def advise(product, header):
     """Return what helps against flagged source structure, given what the stack has already."""
+    if header.get("BPXEDGE") == "zero" and header["BPXNEDGE"] > header["BPXNFALS"] / 2:
+        return "set edge_mode: shrink, as many lie at the ends"
     if not product["n_background"]:
         return "add dedicated backgrounds"
     if product["n_exposures"] < FEW:
