@@ -53,7 +53,7 @@ evidence: .venv/test  ## what each way to flag finds, into docs/evidence.md: som
 	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
 
 fuzz: .venv/test  ## break inputs at random for a minute (SECONDS=600: ten)
-	PYTHONPATH=tests:scripts:workflow .venv/bin/python bench/fuzz.py $(SECONDS)
+	PYTHONPATH=tests:scripts .venv/bin/python bench/fuzz.py $(SECONDS)
 
 clean:  ## remove the demo's exposures and all results
 	rm -rf report.html results logs demo/exposures .snakemake
@@ -72,5 +72,5 @@ clean:  ## remove the demo's exposures and all results
 .venv-oldest/run: Makefile
 	test -x .venv-oldest/bin/pip || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-	    snakemake==9.0.1 jsonschema numpy pandas psutil PyYAML
+	    snakemake==9.0.1 jsonschema numpy pandas PyYAML
 	touch $@

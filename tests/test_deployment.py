@@ -206,13 +206,7 @@ def test_as_a_module_with_a_prefix(nods, monkeypatch):
     out = nods.run(*tools, **parent).stdout
     assert "files:     0 to make" in out
     assert "0 results, 0 MB, to delete" in out
-    sums = nods.path("sub/results/SHA256SUMS").read_text()
-    assert len(sums.splitlines()) > 10
-    flags = next(nods.path("sub/results/stacks").glob("*/flags.fits"))
-    flags.write_bytes(flags.read_bytes()[:-1] + b"x")
-    assert nods.run("selfcal_verify", check=False, **parent).returncode != 0
-    found = nods.path("sub/results/verify.csv").read_text().splitlines()[1:]
-    assert [line.startswith("sub/results/stacks/") for line in found] == [True]
+    assert len(nods.path("sub/results/SHA256SUMS").read_text().splitlines()) > 10
     (folder,) = nods.path("sub/results/flagged").glob("jw*")
     next(folder.glob("*.fits")).unlink()
     out = nods.run("--dry-run", **parent).stdout

@@ -11,7 +11,6 @@ from conftest import SHAPES, planes_of, write_association, write_exposure
 
 import run_status
 from badpix_selfcal.associations import COLUMNS, list_flagged
-from badpix_selfcal.stages import STAGES
 
 STACK = "s-0123456789ab"
 
@@ -76,11 +75,6 @@ def test_all_errors_of_the_associations_at_once(workflow):
     assert all(";" in line for line in lines)
     assert "twin_asn.json: exptype self_cal is ignored; is selfcal meant?" in done.stdout
     assert set(os.listdir(workflow.folder)) <= {"rate", "other", "asn", "again", ".snakemake"}
-
-
-def test_a_target_that_is_none(nods):
-    done = nods.run("--dry-run", "results/associations/oen_asn.json", check=False)
-    assert "oen_asn: no association; correct the target" in done.stdout
 
 
 # ---- during a run --------------------------------------------------------------------------------
@@ -188,20 +182,6 @@ ROWS = pd.DataFrame(
 FLAGGED = list_flagged(ROWS)
 
 
-def test_the_steps_of_an_association():
-    found = run_status.list_steps("x_asn", FLAGGED[FLAGGED["association"] == "x_asn"])
-    stages = [stage.name for stage in STAGES]
-    names = [*stages, "write_back", "mark_skipped", "associate"]
-    assert [step for step, _, _ in found] == names
-    output, log = f"results/stacks/{STACK}/flags.fits", f"logs/threshold/{STACK}.log"
-    assert ("threshold", output, log) in found
-    assert [log for _, _, log in found[len(stages) :]] == [
-        f"logs/write_back/{STACK}.log",
-        "logs/mark_skipped/g.log",
-        "logs/associate/x_asn.log",
-    ]
-
-
 def test_the_first_step_with_a_log_of_this_run_is_the_one_that_failed(here):
     """A job that did not begin leaves no log, or that of an earlier run."""
     steps = [(name, f"{name}.fits", f"{name}.log") for name in "abcd"]
@@ -247,11 +227,6 @@ def test_the_status_is_a_table_and_a_few_lines(here, capsys):
         "report: see sub/results/report.html",
         "associations: 1 skipped; see sub/results/status.csv",
     ]
-
-
-def test_many_lines_are_cut_short():
-    lines = [f"a{i}" for i in range(23)]
-    assert run_status.shorten(lines) == [*lines[:20], "... and 3 more"]
 
 
 def test_a_run_that_asked_for_no_association_leaves_the_table_of_the_last(here, capsys):

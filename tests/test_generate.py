@@ -259,7 +259,7 @@ def test_bad_input(here):
     os.link(path, f"b/{name}_rate.fits")
     assert "the same exposure name; keep one" in error(["a", "b"])
     download(here / "c", "jw01523003001_02101_00001_mirimage", {"EXP_TYPE": "MIR_IMAGE"})
-    assert "nothing to calibrate among 1 exposures" in error("c")
+    assert "associations/pool.csv: nothing to calibrate in it" in error("c")
     assert list(pool()) == ["jw01523003001_02101_00001_mirimage"]
 
 
@@ -291,10 +291,8 @@ def test_links_folders_and_globs(here):
 
 
 def state():
-    return {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes())
-        for path in Path("associations").iterdir()
-    }
+    paths = [path for path in Path("associations").iterdir() if path.name != "generated.csv"]
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 
 def test_a_second_run_leaves_what_would_be_the_same(here, tmp_path_factory, monkeypatch):
@@ -437,7 +435,7 @@ def test_associations_that_are_not_copied_are_told(here):
     said = generate(from_associations=["asn/*.json", "associations/*.json"]).stderr
     assert "unused_asn.json: its science exposure is not used; not copied" in said
     assert "broken_asn.json: not JSON" in said
-    assert "lost_asn.json: lost_rate.fits: neither beside it nor in exposures" in said
+    assert "lost_asn.json: asn/lost_rate.fits: neither there nor in exposures" in said
     assert associations() == ["given_asn.json", "lost_asn.json"]
     members = json.loads((here / "associations/given_asn.json").read_text())["products"][0]
     assert [m["exptype"] for m in members["members"]] == ["science", "SELFCAL"]

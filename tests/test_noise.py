@@ -133,17 +133,15 @@ def test_the_noise_refuses_an_unknown_axis_and_another_shape():
 @pytest.mark.parametrize("axis", [1, 2])
 def test_excluded_pixels_take_the_slope_from_no_neighbour(axis, rng):
     """The median is known at an excluded pixel, so that its neighbours have a slope."""
-    ramp = np.arange(60, dtype=np.float32) ** 2
-    image = rng.normal(0, 0.01, (60, 40)).astype(np.float32) + ramp[:, None]
+    step = 50 * np.clip(np.arange(60, dtype=np.float32) - 27, 0, 3)  # from row 27 to 30
+    image = rng.normal(0, 1, (60, 40)).astype(np.float32) + step[:, None]
     excluded = rng.random(image.shape) < 0.05
     turned, mask = (along(a, axis) for a in (image, excluded))
     found = along(measure_noise(turned, 5, axis, mask), axis)
     assert np.array_equal(np.isnan(found), excluded)
     expected = slow_noise(np.where(excluded, np.float32(NAN), image), 5)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    beside = np.roll(excluded, 1, axis=0) & ~excluded
-    beside[[0, 1, -2, -1]] = False
-    assert (found[beside] > 0.9 * np.gradient(ramp)[np.nonzero(beside)[0]]).all()
+    assert (found[28:30][~excluded[28:30]] > 20).all()  # where the scatter is 1
 
 
 @pytest.fixture

@@ -55,6 +55,27 @@ def test_planes_need_no_file():
     assert not everywhere.bad.any()
 
 
+def test_pixels_that_come_and_go(tmp_path):
+    planes = [planes_of((72, 530), seed) for seed in range(6)]
+    for i, plane in enumerate(planes):
+        plane["SCI"][40, 200] = 60 if i % 2 else 12  # bright in half of them
+        plane["DQ"][40, 200] = 0
+    paths = [
+        write_exposure(
+            tmp_path / f"e{i}_rate.fits", "MIRIFULONG", planes=plane,
+            primary={"BKGDTARG": True} if i == 0 else {},
+        )
+        for i, plane in enumerate(planes)
+    ]  # fmt: skip
+    found = [
+        flag_exposures(paths, threshold="sigma", repeat_fraction=fraction).flags[40, 200]
+        for fraction in (0, 0.4)
+    ]
+    assert found == [0, 2]
+    with pytest.raises(InputError, match="repeat_fraction needs a dedicated background"):
+        flag_exposures(paths[1:], threshold="sigma", repeat_fraction=0.4)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -63,6 +84,7 @@ def test_planes_need_no_file():
         ({"kernel_size": 4}, "not odd"),
         ({"flagfrac_upper": 0.6}, "not in 0 to 0.5"),
         ({"threshold": "sigma", "nsigma_lower": 0}, "not positive"),
+        ({"repeat_fraction": 0.5}, "needs threshold sigma"),
     ],
 )
 def test_parameters_out_of_range(parameters, message):

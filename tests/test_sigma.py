@@ -142,9 +142,9 @@ def test_rows_and_columns_that_are_off_are_found(axis, rng):
 def test_pixels_that_come_and_go(rng):
     """High in at least two exposures and half of the weight, where at least four are valid."""
     planes = rng.normal(size=(6, 60, 50)).astype(np.float32)
-    planes[:3, 10, 10] += 50  # three of six
+    planes[:4, 10, 10] += 50  # four of six
     planes[:2, 20, 20] += 50  # two of six
-    planes[4:, 30, 30], planes[:2, 30, 30] = NAN, planes[:2, 30, 30] + 50  # two of four
+    planes[4:, 30, 30], planes[:3, 30, 30] = NAN, planes[:3, 30, 30] + 50  # three of four
     planes[3:, 40, 40], planes[:2, 40, 40] = NAN, planes[:2, 40, 40] + 50  # two of three
     planes[:, 50, 10] += 50
     excluded = np.zeros((60, 50), bool)

@@ -61,13 +61,8 @@ def data(tmp_path_factory):
     snakemake = f"{shlex.quote(sys.executable)} -m snakemake"
     for _, block in BLOCK.findall(PAGE):
         text = block.replace("/data/", f"{folder}/").replace(".venv/bin/snakemake", snakemake)
-        done = subprocess.run(
-            ["bash", "-e", "-c", text],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PATH": path},
-        )
+        options = {"cwd": ROOT, "capture_output": True, "text": True}
+        done = subprocess.run(["bash", "-ec", text], env={**os.environ, "PATH": path}, **options)
         assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
     return folder
 
@@ -83,31 +78,29 @@ def test_the_page_names_the_programs_and_what_is_not_run():
         compile(block, "tutorial.md", "exec")
 
 
-def test_stacks_are_as_the_page_says(data):
-    """A detector of MRS is a stack, with the background; of NIRSpec, a detector and grating."""
-    for run, n_stacks, n_exposures in (("mrs", 1, 4), ("nirspec", 3, 2)):
-        summary = pd.read_csv(data / run / "results/summary.csv")
+def test_results_are_as_the_page_says(data):
+    """
+    Stacks, what tuning suggests, and what the pipeline is given: every exposure of the source.
+
+    A detector of MRS is a stack, with the background; of NIRSpec, a detector and grating.
+    """
+    for run, n_stacks, n_exposures, cube, source, n_given in (
+        ("mrs", 1, 4, "smp-lmc-058", "jw01523003", 2),
+        ("nirspec", 3, 2, "tarantula", "jw02729005", 6),
+    ):
+        results = data / run / "results"
+        summary = pd.read_csv(results / "summary.csv")
         assert summary["stack"].nunique() == n_stacks
         assert set(summary["status"]) == {"COMPLETE"}
         assert set(summary["n_exposures"]) == {n_exposures}
         assert set(summary["threshold"]) == {"sigma"}  # what the page chose in the end
+        assert (results / "spec3" / f"{cube}_s3d.fits").exists()
+        (product,) = json.loads((results / "spec2" / f"{cube}_asn.json").read_text())["products"]
+        given = [member["expname"] for member in product["members"]]
+        assert len(given) == n_given
+        assert all(path.startswith(source) for path in given)
     members = pd.read_csv(data / "mrs/results/members.csv")
     backgrounds = set(members.loc[members["exptype"] == "background", "exposure"])
     assert {name[:10] for name in backgrounds} == {"jw01523004"}
-
-
-def test_the_page_shows_what_tuning_suggests(data):
     (suggestion,) = (data / "mrs/results/tune").glob("*/suggestion.txt")
     assert suggestion.read_text().strip() in (data / "mrs/results/report.html").read_text()
-
-
-def test_the_pipeline_is_given_every_exposure_of_the_source(data):
-    for run, name, source, n in (
-        ("mrs", "smp-lmc-058", "jw01523003", 2), ("nirspec", "tarantula", "jw02729005", 6),
-    ):  # fmt: skip
-        results = data / run / "results"
-        assert (results / "spec3" / f"{name}_s3d.fits").exists()
-        (product,) = json.loads((results / "spec2" / f"{name}_asn.json").read_text())["products"]
-        given = [member["expname"] for member in product["members"]]
-        assert len(given) == n
-        assert all(path.startswith(source) for path in given)

@@ -12,7 +12,7 @@ import os
 import re
 
 from badpix_selfcal.errors import InputError, LeftOutError
-from badpix_selfcal.exposures import ExposureFinder, merge_links
+from badpix_selfcal.exposures import make_finder, merge_links
 from badpix_selfcal.left_out import find_incomplete, find_other_mode, find_superseded
 from badpix_selfcal.paths import SKIPPED, path_of, workdir_path, workdir_patterns
 
@@ -101,6 +101,9 @@ def find_associations(patterns):
                 continue
             if "{" in path or "}" in path:
                 errors.append(f"{path}: a brace, which names a wildcard; rename the folder or file")
+                continue
+            if not NAME.fullmatch(association_name(path)):
+                errors.append(f"{path}: file names may hold letters, digits and . _ + -; rename it")
                 continue
             other = paths.setdefault(association_name(path), path)
             if other != path:
@@ -293,12 +296,12 @@ def read_members(config, made=()):
         return path not in made and not os.path.isfile(path)
 
     paths, errors = find_associations(config["associations"])
-    finder = ExposureFinder(workdir_patterns(config["exposures"]))
+    find = make_finder(workdir_patterns(config["exposures"]), errors)
     skip = is_missing if config["missing_members"] == "skip" else None
     rows, left_out = [], {}
     for name, path in paths.items():
         try:
-            rows += read_rows(path, config["force_single"], finder, skip)
+            rows += read_rows(path, config["force_single"], find, skip)
         except LeftOutError as reason:
             left_out[name] = str(reason).removeprefix(f"{path}: ").partition(";")[0]
         except InputError as error:
@@ -316,7 +319,7 @@ def read_members(config, made=()):
         first = next(f"{name}.json: {reason}" for name, reason in left_out.items())
         errors.append(f"config: all {len(left_out)} associations are left out: {first}")
     paths = {name: path for name, path in paths.items() if name not in left_out}
-    return members, paths, left_out, errors + finder.errors
+    return members, paths, left_out, errors
 
 
 def list_flagged(members, save_flagged_bkg=True):

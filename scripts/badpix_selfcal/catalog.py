@@ -19,25 +19,12 @@ from badpix_selfcal.processing import describe_mode, describe_processing, identi
 
 # Column of the catalog: keyword of the header.
 KEYWORDS = {
-    "exp_type": "EXP_TYPE",
-    "program": "PROGRAM",
-    "observation": "OBSERVTN",
-    "visit": "VISIT",
-    "target": "TARGPROP",
-    "detector": "DETECTOR",
-    "channel": "CHANNEL",
-    "band": "BAND",
-    "filter": "FILTER",
-    "grating": "GRATING",
-    "subarray": "SUBARRAY",
-    "readpatt": "READPATT",
-    "ngroups": "NGROUPS",
-    "patttype": "PATTTYPE",
-    "patt_num": "PATT_NUM",
-    "tile": "MOSTILNO",
-    "cal_ver": "CAL_VER",
-    "crds_ctx": "CRDS_CTX",
-}
+    "exp_type": "EXP_TYPE", "program": "PROGRAM", "observation": "OBSERVTN", "visit": "VISIT",
+    "target": "TARGPROP", "detector": "DETECTOR", "channel": "CHANNEL", "band": "BAND",
+    "filter": "FILTER", "grating": "GRATING", "subarray": "SUBARRAY", "readpatt": "READPATT",
+    "ngroups": "NGROUPS", "patttype": "PATTTYPE", "patt_num": "PATT_NUM", "tile": "MOSTILNO",
+    "cal_ver": "CAL_VER", "crds_ctx": "CRDS_CTX",
+}  # fmt: skip
 COLUMNS = ("name", "path", *KEYWORDS, "bkgdtarg", "is_imprt", "date", "roles", "stack", "reason")
 # What the exposures of a group share, and what the grouping needs of a header besides.
 GROUP = {"MIR_MRS": ("detector",), "NRS_IFU": ("detector", "grating", "filter")}

@@ -62,41 +62,42 @@ def find_rate_files(folder):
     return found
 
 
-class ExposureFinder:
+def make_finder(patterns, errors):
     """
-    Find files that are not where an association says, among the exposures of the config.
+    Make a function that finds files that are not where an association says.
 
     Parameters
     ----------
     patterns : list of str
-        As of `find_exposures`; the folders are searched when the first file is missing.
+        As of `find_exposures`; searched when the first file is missing.
+    errors : list of str
+        A line is added for each file of which there are several.
+
+    Returns
+    -------
+    find : callable
+        Takes a path; returns where the file is, gzipped or not, or the path if it is nowhere.
     """
 
-    def __init__(self, patterns):
-        self.patterns = patterns
-        self.known = {}  # by the path asked for, as most files are asked for many times
-        self.errors = []
+    @functools.cache
+    def list_by_name():
+        found = {}
+        for path in find_exposures(patterns)[0]:
+            found.setdefault(os.path.basename(path).removesuffix(".gz"), []).append(path)
+        return found
 
-    @functools.cached_property
-    def paths(self):
-        """The paths of all exposures, by file name without ``.gz``."""
-        paths = {}
-        for path in find_exposures(self.patterns)[0]:
-            paths.setdefault(os.path.basename(path).removesuffix(".gz"), []).append(path)
-        return paths
+    @functools.cache  # as most files are asked for many times
+    def find(path):
+        if os.path.exists(path):
+            return path
+        if os.path.exists(f"{path}.gz"):
+            return f"{path}.gz"
+        found = list_by_name().get(os.path.basename(path).removesuffix(".gz"), [path])
+        if len(found) > 1:
+            errors.append(f"{path}: not there, and {' and '.join(found)} have its name; keep one")
+        return found[0]
 
-    def __call__(self, path):
-        """Return where a file is, gzipped or not; the path as it is if it is there, or nowhere."""
-        if path not in self.known:
-            found = [p for p in (path, f"{path}.gz") if os.path.exists(p)][:1]
-            if not found and self.patterns:
-                found = self.paths.get(os.path.basename(path).removesuffix(".gz"), [])
-            if len(found) > 1:
-                self.errors.append(
-                    f"{path}: not there, and {' and '.join(found)} have its name; keep one"
-                )
-            self.known[path] = found[0] if found else path
-        return self.known[path]
+    return find
 
 
 def merge_links(members):

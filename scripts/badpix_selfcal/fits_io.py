@@ -146,10 +146,15 @@ def load_model(path, shape):
 def save_model(model, path):
     """Save a model of stdatamodels; it takes its name, and FILENAME, when it is complete."""
     with atomic_write(path) as part:
-        model.save(f"{part}.fits")  # stdatamodels knows a format by its suffix
-        with fitsio.FITS(f"{part}.fits", "rw") as fits:
-            fits[0].write_key("FILENAME", os.path.basename(path), comment="Name of the file")
-        os.replace(f"{part}.fits", part)
+        plain = f"{part}.fits"  # stdatamodels knows a format by its suffix
+        try:
+            model.save(plain)
+            with fitsio.FITS(plain, "rw") as fits:
+                fits[0].write_key("FILENAME", os.path.basename(path), comment="Name of the file")
+            os.replace(plain, part)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(plain)
 
 
 def read_science(path):

@@ -4,12 +4,10 @@
 MODES = {
     **dict.fromkeys(("TACQ", "TACONFIRM", "WATA", "MSATA", "BOTA"), "target acquisition"),
     **dict.fromkeys(("IMAGE", "CONFIRM", "FOCUS"), "imaging"),
-    "MSASPEC": "MOS",
-    "FIXEDSLIT": "fixed slits",
-    "BRIGHTOBJ": "bright object",
     **dict.fromkeys(("LRS-FIXEDSLIT", "LRS-SLITLESS"), "LRS"),
     **dict.fromkeys(("LAMP", "AUTOFLAT", "AUTOWAVE"), "lamp"),
-}
+    "MSASPEC": "MOS", "FIXEDSLIT": "fixed slits", "BRIGHTOBJ": "bright object",
+}  # fmt: skip
 SUPPORTED = ("MIR_MRS", "NRS_IFU")
 # Two files that agree in all of these are one exposure; the first must be there.
 IDENTITY = ("VISIT_ID", "EXPOSURE", "DETECTOR", "EXPSTART")

@@ -1,16 +1,20 @@
 """The whole method in one call, on arrays or on files: for notebooks and other programs."""
 
 import warnings
+from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from badpix_selfcal.errors import InputError
 from badpix_selfcal.excluded import find_excluded, read_dq_planes
+from badpix_selfcal.flags import GOOD, HIGH
 from badpix_selfcal.median import BEYOND, exclude, find_dispersion_axis, running_median
 from badpix_selfcal.minimum import take_minimum
 from badpix_selfcal.noise import measure_noise
 from badpix_selfcal.pedestal import read_planes, subtract_pedestal
+from badpix_selfcal.repeats import find_refusal, find_repeats
 from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
 
 
@@ -60,6 +64,7 @@ def flag_planes(
     flagfrac_upper: float = 0.001,
     nsigma_lower: float = 7.0,
     nsigma_upper: float = 5.0,
+    repeat_fraction: float = 0.0,
 ) -> Selfcal:
     """
     Flag the bad pixels that exposures share, from their SCI planes.
@@ -76,7 +81,8 @@ def flag_planes(
     excluded : ndarray of bool, [ny, nx], optional
         Pixels that take no part, such as those of `find_excluded`. The workflow excludes pixels
         with edge_mode "shrink" and with threshold "sigma".
-    kernel_size, edge_mode, threshold, flagfrac_lower, flagfrac_upper, nsigma_lower, nsigma_upper
+    kernel_size, edge_mode, threshold, flagfrac_lower, flagfrac_upper, nsigma_lower, nsigma_upper, \
+    repeat_fraction
         As in ``config.yaml``. With threshold "sigma", edge_mode is "shrink".
 
     Returns
@@ -95,6 +101,9 @@ def flag_planes(
     planes = [subtract_pedestal(np.asarray(p, np.float32), detector)[0] for p in planes]
     if not planes:
         raise ValueError("no plane")
+    repeats = None
+    if repeat_fraction:
+        repeats = find_repeats(planes, kernel_size, dispersion_axis, repeat_fraction, excluded)
     return flag_minimum(
         *take_minimum(planes),
         dispersion_axis,
@@ -104,6 +113,7 @@ def flag_planes(
         threshold=threshold,
         fractions=(flagfrac_lower, flagfrac_upper),
         nsigma=(nsigma_lower, nsigma_upper),
+        repeats=repeats,
     )
 
 
@@ -118,6 +128,7 @@ def flag_exposures(
     flagfrac_upper: float = 0.001,
     nsigma_lower: float = 7.0,
     nsigma_upper: float = 5.0,
+    repeat_fraction: float = 0.0,
 ) -> Selfcal:
     """
     Flag the bad pixels that exposures share, from their files; the files are not changed.
@@ -128,7 +139,8 @@ def flag_exposures(
         Rate or assign_wcs exposures: science, background and selfcal, in any order.
     dispersion_axis : {"auto", 1, 2}
         By DISPAXIS, else EXP_TYPE, of the headers; or as in `flag_planes`.
-    kernel_size, edge_mode, threshold, flagfrac_lower, flagfrac_upper, nsigma_lower, nsigma_upper
+    kernel_size, edge_mode, threshold, flagfrac_lower, flagfrac_upper, nsigma_lower, nsigma_upper, \
+    repeat_fraction
         As in ``config.yaml``. With threshold "sigma", edge_mode is "shrink".
 
     Returns
@@ -138,11 +150,12 @@ def flag_exposures(
     Raises
     ------
     InputError
-        If an exposure is damaged, calibrated already, or does not belong to the others.
+        If an exposure is damaged, calibrated already, or does not belong to the others; with
+        repeat_fraction, if no dedicated background or other band tells source light.
     ValueError
         If a parameter is out of range, the dispersion axis is unknown, or there is no exposure.
     """
-    paths, cards = [str(path) for path in paths], {}
+    paths, headers = [str(path) for path in paths], []
     if not paths:
         raise ValueError("no exposure")
 
@@ -150,15 +163,21 @@ def flag_exposures(
         for name, plane, header in read_planes(paths):
             if "BPXWARN" in header:
                 warnings.warn(f"{name}: {header['BPXWARN']}", stacklevel=2)
-            # A header without DISPAXIS agrees with any.
-            cards.update({card["name"]: card["value"] for card in header.records()})
+            headers.append({card["name"]: card["value"] for card in header.records()})
             yield plane
 
     minimum, source = take_minimum(read())
-    axis = find_dispersion_axis(cards, str(dispersion_axis))
+    # A header without DISPAXIS agrees with any.
+    axis = find_dispersion_axis(dict(ChainMap(*headers)), str(dispersion_axis))
     excluded = None
     if edge_mode == "shrink" or threshold == "sigma":
         excluded = find_excluded(read_dq_planes(paths, {}, minimum.shape))
+    repeats = None
+    if repeat_fraction:
+        if reason := find_refusal(headers):
+            raise InputError(reason)
+        planes = (plane for _, plane, _ in read_planes(paths))
+        repeats = find_repeats(planes, kernel_size, axis, repeat_fraction, excluded)
     return flag_minimum(
         minimum,
         source,
@@ -169,6 +188,7 @@ def flag_exposures(
         threshold=threshold,
         fractions=(flagfrac_lower, flagfrac_upper),
         nsigma=(nsigma_lower, nsigma_upper),
+        repeats=repeats,
     )
 
 
@@ -183,10 +203,13 @@ def flag_minimum(
     threshold: str,
     fractions: tuple[float, float],
     nsigma: tuple[float, float],
+    repeats: np.ndarray | None,
 ) -> Selfcal:
     """Flag the outliers of a minimum; parameters and result as of `flag_planes`."""
     if threshold not in ("fraction", "sigma"):
         raise ValueError(f"threshold {threshold} is neither fraction nor sigma")
+    if repeats is not None and threshold != "sigma":
+        raise ValueError("repeat_fraction needs threshold sigma")
     if edge_mode not in BEYOND:
         raise ValueError(f"edge_mode {edge_mode} is neither zero nor shrink")
     edge_mode = "shrink" if threshold == "sigma" else edge_mode
@@ -197,5 +220,7 @@ def flag_minimum(
     else:
         noise = measure_noise(minimum, kernel_size, dispersion_axis, excluded)
         flags = flag_beyond_noise(minimum, median, noise, *nsigma)
+        if repeats is not None:
+            flags[repeats & (flags == GOOD)] = HIGH
         low, high = (np.float32(n) * noise for n in (-nsigma[0], nsigma[1]))
     return Selfcal(minimum, source, median, flags, low, high)

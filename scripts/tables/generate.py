@@ -7,7 +7,7 @@ calibrated; files edited by hand are kept.
 
 import json
 import os
-from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 
@@ -25,17 +25,9 @@ from badpix_selfcal.errors import InputError
 from badpix_selfcal.exposures import CATALOG, find_exposures
 from badpix_selfcal.file_state import hash_text
 from badpix_selfcal.grouping import find_members, find_selfcal, number_tiles
-from badpix_selfcal.paths import workdir_path, workdir_patterns
+from badpix_selfcal.paths import workdir_patterns
 
-from .generate_report import (
-    check_backgrounds,
-    fill_catalog,
-    limit,
-    list_doubts,
-    list_unused,
-    shorten,
-    tabulate_groups,
-)
+from . import generate_report as report
 
 FOLDER = os.path.dirname(CATALOG)
 # Checksums of what was written, which tell a file edited by hand from one that is out of date.
@@ -45,87 +37,88 @@ WRITTEN = f"{FOLDER}/generated.csv"
 # ---- associations --------------------------------------------------------------------------------
 
 
-def relative(path):
-    """Return a path as it is found from the folder of the associations."""
-    return path if os.path.isabs(path) else os.path.relpath(path, FOLDER)
+def list_entries(rows, role):
+    """Return rows of a catalog, or of members, as members of an association in FOLDER."""
+    paths = [p if os.path.isabs(p) else os.path.relpath(p, FOLDER) for p in rows["path"]]
+    return [{"expname": path, "exptype": role} for path in paths]
 
 
-def make_association(exposure, members):
+def make_associations(used, config):
     """
-    Make the association of an exposure.
+    Make an association of each exposure to be calibrated: all but imprints.
 
     Parameters
     ----------
-    exposure : Series
-        Its row of the catalog.
-    members : dict of str to DataFrame
-        As of `find_members`.
+    used : DataFrame
+        The exposures of the catalog that are used.
+    config : dict
 
-    Returns
-    -------
+    Yields
+    ------
+    name : str
+        Of the file.
     association : dict
         Of the Level-2 schema of jwst, with the rule and the id that jwst gives to associations
         that did not come from the archive's pool.
     """
-    return {
-        "asn_type": "spec2",
-        "asn_rule": "DMSLevel2bBase",
-        "asn_id": "a3001",
-        "asn_pool": os.path.basename(CATALOG),
-        "program": exposure["program"],
-        "target": exposure["target"],
-        "products": [
+    for _, exposure in used[~used["is_imprt"]].iterrows():
+        members = find_members(exposure, used, config)
+        entries = [entry for role, rows in members.items() for entry in list_entries(rows, role)]
+        yield (
+            f"{exposure['name']}_spec2_asn.json",
             {
-                "name": exposure["name"],
-                "members": [
-                    {"expname": relative(path), "exptype": role}
-                    for role, rows in members.items()
-                    for path in rows["path"]
-                ],
-            }
-        ],
-    }
+                "asn_type": "spec2",
+                "asn_rule": "DMSLevel2bBase",
+                "asn_id": "a3001",
+                "asn_pool": os.path.basename(CATALOG),
+                "program": exposure["program"],
+                "target": exposure["target"],
+                "products": [{"name": exposure["name"], "members": entries}],
+            },
+        )
 
 
-def add_selfcal(association, folder, used, files, config):
+def copy_associations(used, config, notes):
     """
-    Add selfcal members to an association, and point its members to where they are.
+    Copy existing associations, with selfcal members added where a product has none.
 
     Parameters
     ----------
-    association : dict
-        As read; changed in place.
-    folder : str
-        Where it lies.
-    used : DataFrame
-        The exposures of the catalog that are used.
-    files : dict of str to str
-        All exposures found, by file name without ``.gz``.
-    config : dict
+    used, config
+        As of `make_associations`.
+    notes : list of str
+        A line is added for each association that is not copied, and for each member that is
+        neither beside its association nor among the exposures.
 
-    Returns
-    -------
-    missing : list of str
-        Members that are neither beside the association nor among the exposures.
+    Yields
+    ------
+    name, association
+        As of `make_associations`; the members point to where they are.
     """
-    missing = []
-    for product in association["products"]:
-        for member in product["members"]:
-            path = os.path.join(os.path.realpath(folder), member["expname"])
-            if not os.path.exists(path):
-                path = files.get(os.path.basename(path).removesuffix(".gz"))
-            if path is None:
-                missing.append(member["expname"])
-            else:
-                member["expname"] = relative(workdir_path(path))
-        roles = list_roles(product, used)
-        if "selfcal" not in roles:
-            for _, exposure in used.loc[roles.get("science", [])].iterrows():
-                product["members"] += [
-                    {"expname": relative(path), "exptype": "selfcal"}
-                    for path in find_selfcal(exposure, used, config)["path"]
-                ]
-    return missing
+    given = {"associations": config["from_associations"], "missing_members": "error"}
+    members, paths, left_out, errors = read_members({**config, **given})
+    notes += errors
+    notes += [f"{name}.json: not copied: {reason}" for name, reason in left_out.items()]
+    for name, own in members.groupby("association", sort=False):
+        path, association = paths[name], read_association(paths[name])
+        if os.path.realpath(os.path.dirname(path)) == os.path.realpath(FOLDER):
+            notes.append(f"{path}: copies go to {FOLDER}; keep from_associations in another folder")
+            continue
+        lost = own.loc[~own["path"].map(os.path.exists), "path"]
+        notes += [f"{path}: {member}: neither there nor in exposures" for member in lost]
+        entries, is_used = iter(list_entries(own, "")), False
+        for product in association["products"]:
+            for member in product["members"]:
+                member["expname"] = next(entries)["expname"]
+            roles = list_roles(product, used)
+            is_used = is_used or "science" in roles
+            for label in roles.get("science", []) if "selfcal" not in roles else []:
+                selfcal = find_selfcal(used.loc[label], used, config)
+                product["members"] += list_entries(selfcal, "selfcal")
+        if is_used:
+            yield os.path.basename(path), association
+        else:
+            notes.append(f"{path}: its science exposure is not used; not copied")
 
 
 def list_roles(product, used):
@@ -138,51 +131,7 @@ def list_roles(product, used):
     return roles
 
 
-def copy_associations(used, files, config, notes):
-    """Yield the name and the copy of each existing association; add a note for each left out."""
-    wanted = {"associations": config["from_associations"], "missing_members": "error"}
-    _, paths, left_out, errors = read_members({**config, **wanted})
-    notes += errors
-    notes += [f"{name}.json: not copied: {reason}" for name, reason in left_out.items()]
-    for path in paths.values():
-        folder = os.path.dirname(path)
-        if os.path.realpath(folder) == os.path.realpath(FOLDER):
-            notes.append(f"{path}: copies go to {FOLDER}; keep from_associations in another folder")
-            continue
-        try:
-            association = read_association(path)
-        except InputError:  # which is among the errors
-            continue
-        missing = add_selfcal(association, folder, used, files, config)
-        notes += [f"{path}: {name}: neither beside it nor in exposures" for name in missing]
-        if any("science" in list_roles(product, used) for product in association["products"]):
-            yield os.path.basename(path), association
-        else:
-            notes.append(f"{path}: its science exposure is not used; not copied")
-
-
-def make_associations(used, config):
-    """Yield the name and the association of each exposure to be calibrated: all but imprints."""
-    for _, exposure in used[~used["is_imprt"]].iterrows():
-        members = find_members(exposure, used, config)
-        yield f"{exposure['name']}_spec2_asn.json", make_association(exposure, members)
-
-
 # ---- files that become the user's once they are written ------------------------------------------
-
-
-def read_text(path):
-    """Return the text of a file; None if it is missing."""
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
-def write_text(path, text):
-    """Write a file, whole or not at all."""
-    with atomic_write(path) as part, open(part, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def write_unless_edited(path, text, written):
@@ -193,43 +142,23 @@ def write_unless_edited(path, text, written):
     ----------
     path, text : str
     written : dict of str to str
-        Hash of what was written, by file name; changed in place.
+        Checksum of what was written, by file name; changed in place.
 
     Returns
     -------
     outcome : {"written", "unchanged", "edited"}
     """
-    name, existing = os.path.basename(path), read_text(path)
+    name = os.path.basename(path)
+    existing = Path(path).read_text(errors="replace") if os.path.exists(path) else None
     edited = existing is not None and not written.get(name, "").startswith(hash_text(existing))
     if existing != text and edited:
         return "edited"
     written[name] = hash_text(text)
     if existing == text:
         return "unchanged"
-    write_text(path, text)
+    with atomic_write(path) as part:
+        Path(part).write_text(text)
     return "written"
-
-
-def list_outcomes(outcomes, written):
-    """Say what was written and what was not; `outcomes` as of `write_unless_edited`, by path."""
-    edited = [path for path, outcome in outcomes.items() if outcome == "edited"]
-    names = {os.path.basename(path) for path in outcomes}
-    old = [n for n in sorted(written) if n not in names and os.path.exists(f"{FOLDER}/{n}")]
-    counts = Counter(outcome for path, outcome in outcomes.items() if path != CATALOG)
-    lines = [
-        f"associations: {counts['written']} written, {counts['unchanged']} unchanged, in {FOLDER}/"
-    ]
-    if edited:
-        lines.append(
-            f"{len(edited)} edited by hand and kept: {shorten(edited)}; to make one again, delete "
-            "it and run generate again"
-        )
-    if old:
-        lines.append(
-            f"{len(old)} of an earlier generate, no longer made: {shorten(old)}; delete them if "
-            "they are not wanted"
-        )
-    return lines
 
 
 # ---- all of it -----------------------------------------------------------------------------------
@@ -242,38 +171,42 @@ def options():
     return options
 
 
-def main(arguments):
-    """Write ``associations/``, and print what to check."""
-    config = json.loads(arguments.config)
-    match = config["selfcal_match"]
-    config["selfcal_match"] = match if isinstance(match, list) else [match] if match else []
+def make_catalog(config):
+    """Return the catalog of the exposures, and what to say of it; raises `InputError`."""
     if not config["exposures"]:
         raise InputError("config: exposures is empty; name a folder of exposures")
-    backgrounds = workdir_patterns(config["backgrounds"])
     paths, notes = find_exposures(workdir_patterns(config["exposures"]))
     if not paths:
         raise InputError("\n".join(notes))
-    paths, _ = find_exposures([*paths, *find_exposures(backgrounds)[0]])
+    paths, _ = find_exposures([*paths, *find_exposures(config["backgrounds"])[0]])
     catalog = read_catalog(paths, config, warn)
     if errors := find_same_names(catalog):
         raise InputError("\n".join(errors))
-    named = mark_backgrounds(catalog, backgrounds)
-    notes += number_tiles(catalog)
     used = catalog[catalog["reason"] == ""]
     notes += [
         f"selfcal_match: no exposure has {keyword} in its header; correct it"
         for keyword in config["selfcal_match"]
         if len(used) and not used[keyword].any()
     ]
+    return catalog, notes + number_tiles(catalog)
+
+
+def main(arguments):
+    """Write ``associations/``, and print what to check."""
+    config = json.loads(arguments.config)
+    match = config["selfcal_match"]
+    config["selfcal_match"] = match if isinstance(match, list) else [match] if match else []
+    config["backgrounds"] = workdir_patterns(config["backgrounds"])
+    catalog, notes = make_catalog(config)
+    named = mark_backgrounds(catalog, config["backgrounds"])
+    used = catalog[catalog["reason"] == ""]
     made = make_associations(used, config)
     if config["from_associations"]:
-        names = catalog["path"].map(os.path.basename).str.removesuffix(".gz")
-        files = dict(zip(names, catalog["path"], strict=True))
-        made = copy_associations(used, files, config, notes)
+        made = copy_associations(used, config, notes)
     written, outcomes, products = {}, {}, []
     if os.path.exists(WRITTEN):
         written = pd.read_csv(WRITTEN, dtype=str).set_index("file")["sha256"].to_dict()
-    for name, association in made:
+    for name, association in made:  # one by one, so that few are in memory
         path, text = f"{FOLDER}/{name}", json.dumps(association, indent=4) + "\n"
         outcomes[path] = write_unless_edited(path, text, written)
         if outcomes[path] == "edited":
@@ -284,21 +217,18 @@ def main(arguments):
             stack = choose_stack([*map(exposure_name, combined)], config["force_single"])
             if "science" in roles:
                 products.append((stack, roles))
-    fill_catalog(catalog, products)
-    notes += check_backgrounds(catalog, named)
-    outcomes[CATALOG] = write_unless_edited(
-        CATALOG, catalog.to_csv(index=False, columns=COLUMNS), written
-    )
-    table = pd.DataFrame(sorted(written.items()), columns=["file", "sha256"]).to_csv(index=False)
-    if table != read_text(WRITTEN):
-        write_text(WRITTEN, table)
-    lines = list_unused(catalog)
+    report.fill_catalog(catalog, products)
+    notes += report.check_backgrounds(catalog, named)
+    text = catalog.to_csv(index=False, columns=COLUMNS)
+    outcomes[CATALOG] = write_unless_edited(CATALOG, text, written)
+    with atomic_write(WRITTEN) as part:
+        table = pd.DataFrame(sorted(written.items()), columns=["file", "sha256"])
+        table.to_csv(part, index=False)
+    lines = report.list_unused(catalog)
     if products:
-        lines += tabulate_groups(catalog, products) + list_doubts(catalog, products)
-    print("\n".join(lines + list_outcomes(outcomes, written)))
-    for note in limit(notes):
+        lines += report.tabulate_groups(catalog, products) + report.list_doubts(catalog, products)
+    print("\n".join(lines + report.list_outcomes(outcomes, written)))
+    for note in report.limit(notes):
         warn(note)
     if not products:
-        raise InputError(
-            f"{CATALOG}: nothing to calibrate among {len(catalog)} exposures; see its reasons"
-        )
+        raise InputError(f"{CATALOG}: nothing to calibrate in it; see its reasons")

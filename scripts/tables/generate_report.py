@@ -1,6 +1,7 @@
 """What ``generate`` says: the groups, the stacks that deserve a look, the exposures not used."""
 
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 
 import pandas as pd
 
@@ -100,6 +101,36 @@ def check_backgrounds(catalog, named):
                 f"backgrounds: {pattern}: not used, {next(iter(reasons), why)}; correct it"
             )
     return notes
+
+
+def list_outcomes(outcomes, written):
+    """
+    Say what was written and what was not.
+
+    Parameters
+    ----------
+    outcomes : dict of str to str
+        "written", "unchanged" or "edited", by path; pool.csv is among them.
+    written : collection of str
+        Names of files of this and of earlier runs.
+
+    Returns
+    -------
+    lines : list of str
+    """
+    edited = [path for path, outcome in outcomes.items() if outcome == "edited"]
+    counts = Counter(outcome for path, outcome in outcomes.items() if path != CATALOG)
+    folder = os.path.dirname(CATALOG)
+    old = [n for n in sorted(written) if f"{folder}/{n}" not in outcomes]
+    old = [name for name in old if os.path.exists(f"{folder}/{name}")]
+    found = {
+        "edited by hand and kept: {}; to make one again, delete it and run generate again": edited,
+        "of an earlier generate, no longer made: {}; delete what is not wanted": old,
+    }
+    return [
+        f"associations: {counts['written']} written, {counts['unchanged']} unchanged, in {folder}/",
+        *(f"{len(names)} {text.format(shorten(names))}" for text, names in found.items() if names),
+    ]
 
 
 def list_unused(catalog):

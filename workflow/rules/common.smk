@@ -7,6 +7,8 @@ from snakemake.exceptions import WorkflowError
 
 SCRIPTS = os.path.abspath(workflow.current_basedir.join("../../scripts"))
 SUPPORT = os.path.abspath(workflow.current_basedir.join("../support"))
+if os.pathsep in SCRIPTS:
+    raise WorkflowError(f"{SCRIPTS}: {os.pathsep} in its path; move the workflow")
 # This package, whatever version is installed; it alone can be imported from there.
 sys.path.insert(0, SCRIPTS)
 sys.path.append(SUPPORT)
@@ -134,6 +136,11 @@ def user_files(paths):
     """
     past = [p for p in paths if (read_state(p) or (0, 0))[1] <= time.time_ns()]
     return [local(path) for path in past] if PREFIX else past
+
+
+def exposure_path(wildcards):
+    """Return the path of one exposure."""
+    return lookup_or_fail(path_of_exposure, wildcards.exposure, "in no association")
 
 
 def exposures(wildcards):

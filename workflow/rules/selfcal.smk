@@ -208,7 +208,7 @@ rule write_back:
 rule mark_skipped:
     """A copy of an exposure without background or selfcal exposures."""
     input:
-        lambda wildcards: user_files([path_of_exposure[wildcards.exposure]]),
+        lambda wildcards: user_files([exposure_path(wildcards)]),
     output:
         path_of("flagged", stack=SKIPPED),
     log:
@@ -221,9 +221,9 @@ rule mark_skipped:
         runtime=10,
     params:
         code=code("stages/mark_skipped"),
-        exposure=lambda wildcards: path_of_exposure[wildcards.exposure],
+        exposure=exposure_path,
         state=lambda wildcards: hash_states(
-            {path_of_exposure[wildcards.exposure]} - made
+            {exposure_path(wildcards)} - made
         ),
     shell:
         "selfcal mark_skipped --log {log} -- {params.exposure:q} {output}"

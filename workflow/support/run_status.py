@@ -11,6 +11,7 @@ from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
+from validate_inputs import shorten
 
 COLUMNS = ("association", "status", "stage", "message")
 STATUS = ("done", "skipped", "failed", "not reached", "left out")
@@ -93,12 +94,12 @@ def name_missing(flagged, prefix="", ended=False):
     """Return a line for each flagged exposure missing in an existing folder."""
     lines = [f"{path}: {why}" for path, why in list_missing(flagged, prefix).items()]
     before = "missing; " if ended else "missing; unless this run writes it, "
-    return shorten([line.replace("missing; ", before, 1) for line in lines])
+    return shorten([line.replace("missing; ", before, 1) for line in lines], MOST)
 
 
 def list_left_out(left_out):
     """Return a line for each association that is left out."""
-    return shorten([f"left out: {name}.json: {reason}" for name, reason in left_out.items()])
+    return shorten([f"left out: {name}.json: {reason}" for name, reason in left_out.items()], MOST)
 
 
 def report(members, flagged, left_out, outputs, started, prefix):
@@ -160,7 +161,9 @@ def list_failures(table):
     """Return a line for each association that failed."""
     failed = table[table["status"] == "failed"]
     rows = failed.itertuples()
-    return shorten([f"{row.association} failed at {row.stage}: {row.message}" for row in rows])
+    return shorten(
+        [f"{row.association} failed at {row.stage}: {row.message}" for row in rows], MOST
+    )
 
 
 def list_unflagged(members, table):
@@ -204,9 +207,3 @@ def write_partial(name, outputs):
     if path_of(name) in (outputs[1] or ()) and os.path.exists(members):
         done = subprocess.run(["selfcal", name, *words[name]], capture_output=True, text=True)
         print(done.stderr, end="", file=sys.stderr)
-
-
-def shorten(lines):
-    """Return the first lines, and one that counts the others."""
-    more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
-    return [*lines[:MOST], *more]

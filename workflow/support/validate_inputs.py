@@ -198,7 +198,7 @@ def name_associations(members):
     return ", ".join(f"{name}.json" for name in names[:3]) + more
 
 
-def shorten(errors):
-    """Return the first errors, and a line that counts the others."""
-    more = [f"... and {len(errors) - MOST} more"] if len(errors) > MOST else []
-    return [*errors[:MOST], *more]
+def shorten(lines, most=MOST):
+    """Return the first lines, and one that counts the others."""
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return [*lines[:most], *more]
