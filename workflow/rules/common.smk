@@ -13,8 +13,10 @@ if os.pathsep in SCRIPTS:
 sys.path.insert(0, SCRIPTS)
 sys.path.append(SUPPORT)
 # Rules call the launcher, selfcal, whatever the working directory, executor or environment.
-os.environ["PATH"] = os.pathsep.join(
-    [SCRIPTS, os.path.dirname(sys.executable), *os.get_exec_path()]
+os.environ.update(
+    PATH=os.pathsep.join(
+        [SCRIPTS, os.path.dirname(sys.executable), *os.get_exec_path()]
+    )
 )
 
 import code_hash
@@ -156,6 +158,17 @@ def exposure_states(wildcards):
 def association_path(wildcards):
     """Return the path of an association."""
     return lookup_or_fail(association_files, wildcards.association, "no association")
+
+
+def shown_exposure(wildcards):
+    """Return the path of the exposure of a stack that is shown before and after."""
+    return lookup_or_fail(shown["path"], wildcards.stack, "in no association")
+
+
+def hash_suggestions(wildcards):
+    """Return the hash of tune's suggestions, which the page shows where they exist."""
+    folders = [PREFIX + path_of("tune", stack=stack) for stack in stacks]
+    return hash_text(" ".join(hash_content(f"{f}/suggestion.txt") for f in folders))
 
 
 def code(program):

@@ -11,17 +11,6 @@ figure_folder = RESULTS["figures"]
 templates = code_hash.hash_folder(f"{SCRIPTS}/figures/templates")
 
 
-def shown_exposure(wildcards):
-    """Return the path of the exposure of a stack that is shown before and after."""
-    return lookup_or_fail(shown["path"], wildcards.stack, "in no association")
-
-
-def hash_suggestions(wildcards):
-    """Return the hash of tune's suggestions, which the page shows where they exist."""
-    folders = [PREFIX + path_of("tune", stack=stack) for stack in stacks]
-    return hash_text(" ".join(hash_content(f"{f}/suggestion.txt") for f in folders))
-
-
 rule figures:
     """Draw every stack."""
     input:
