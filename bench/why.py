@@ -2,13 +2,14 @@
 Measure where flagging pays: cubes and spectra of real MRS geometry, with and without flags.
 
 Simulates sub-band 12A (channels 1 and 2, SHORT) on the flight distortion and wavelength solution:
-a point source with lines on thermal background, four dithers, two dedicated backgrounds. Unknown bad
-pixels are constant, vary from exposure to exposure, or are telegraph pixels. The exposures take
-three ways to a cube of channel 1 (`cubes`): the backgrounds subtracted pixel by pixel, a master
+a point source with lines on thermal background, four dithers, two dedicated backgrounds. Unknown
+bad pixels are constant, vary from exposure to exposure, or are telegraph pixels. The exposures
+take three ways to a cube of channel 1 (`cubes`): backgrounds subtracted pixel by pixel, a master
 background, no subtraction; each without and with flags, without and with outlier_detection.
 
 Usage: PYTHONPATH=tests:scripts python bench/why.py GEOMETRY, with the folder that `crds_cache`
-describes. Writes the tables and pictures of ``docs/why.md``.
+describes. `why_page` writes the tables and pictures of ``docs/why.md`` from the
+numbers.
 """
 
 # jwst reads its environment when it is imported.
@@ -18,28 +19,26 @@ import argparse
 import json
 import logging
 import os
-import re
 import shutil
-import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import crds_cache
 
 ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
 FOLDER = ROOT / "bench" / "runs" / "why"
 warnings.simplefilter("ignore")
 os.environ.update(crds_cache.environment(FOLDER / "crds"))
 
 import numpy as np
-from cubes import Drizzle, build_cube, divide
+from cubes import Drizzle, aperture, build_cube, divide
 from jwst.assign_wcs import AssignWcsStep
 from jwst.datamodels import ModelContainer
 from jwst.outlier_detection.ifu import detect_outliers
-from matplotlib.figure import Figure
 from scipy.stats import sigmaclip
 from stdatamodels.jwst.datamodels import IFUImageModel
+from why_page import write_page
 
 from badpix_selfcal import find_excluded, flag_planes
 from demo.detectors import DETECTORS
@@ -76,7 +75,7 @@ BAD = {
     "none": None,
 }
 PATHS = ("pixel background", "master background", "no background")
-OUTLIERS = {"off": None, "on": "99.8", "99.95": "99.95"}  # threshold_percent of outlier_detection
+OUTLIERS = {"off": None, "on": 99.8}  # threshold_percent of outlier_detection
 
 
 def point(offset, number, background):
@@ -164,7 +163,9 @@ def measure_background(planes, wavelengths, bins):
     background : ndarray
         By `bins`, in DN/s.
     """
-    rate, wavelength = (np.concatenate([p.ravel() for p in group]) for group in (planes, wavelengths))
+    rate, wavelength = (
+        np.concatenate([p.ravel() for p in group]) for group in (planes, wavelengths)
+    )
     valid = np.isfinite(rate) & np.isfinite(wavelength)
     step = bins[1] - bins[0]
     number = np.round((wavelength[valid] - bins[0]) / step).astype(int)
@@ -172,12 +173,12 @@ def measure_background(planes, wavelengths, bins):
     edges = np.searchsorted(number[order], np.arange(len(bins) + 1))
     values = rate[valid][order]
     return np.array([
-        sigmaclip(values[a:b], 3, 3).clipped.mean() for a, b in zip(edges, edges[1:], strict=False)
+        sigmaclip(values[a:b], 3, 3).clipped.mean() for a, b in pairwise(edges)
     ])  # fmt: skip
 
 
 def find_outliers(planes, threshold):
-    """Return the exposures after outlier_detection of jwst, [ny, nx] each, and how many it flags."""
+    """Return the exposures [ny, nx] after outlier_detection of jwst; NaN where it flags."""
     models = []
     for plane in planes:
         model = IFUImageModel(data=plane.copy())
@@ -185,7 +186,7 @@ def find_outliers(planes, threshold):
         model.meta.instrument.detector = "MIRIFUSHORT"
         model.dq[np.isnan(plane)] = 1
         models.append(model)
-    detect_outliers(ModelContainer(models), False, "7 7", False, float(threshold), None)
+    detect_outliers(ModelContainer(models), False, "7 7", False, threshold, None)
     return [model.data for model in models]
 
 
@@ -205,12 +206,6 @@ def subtract(path, science, backgrounds, wavelengths, bins):
     ]
 
 
-def list_thresholds(kind, flags):
-    """List the settings of outlier_detection that are measured; a higher threshold in part."""
-    both = kind == "varies by 20 %" and flags != "no flags"
-    return ["off", "on", "99.95"] if both else ["off", "on"]
-
-
 class Seed:
     """The exposures of a seed and what becomes of them."""
 
@@ -227,7 +222,9 @@ class Seed:
         """Return the exposures with bad pixels of a kind."""
         if BAD[kind] is None:
             return self.clean
-        return [plane + simulate_strength(self.truth, self.rng, **BAD[kind]) for plane in self.clean]
+        return [
+            plane + simulate_strength(self.truth, self.rng, **BAD[kind]) for plane in self.clean
+        ]
 
     def flag(self, planes, parameters):
         """Return the exposures with flagged pixels set to NaN."""
@@ -246,7 +243,9 @@ class Seed:
         # A master background is subtracted from the cube, so that few pixels differ.
         pixel = path == "pixel background"
         used = found if pixel else planes[:n]
-        used = [np.where(np.isnan(f), np.float32(np.nan), u) for f, u in zip(found, used, strict=True)]
+        used = [
+            np.where(np.isnan(f), np.float32(np.nan), u) for f, u in zip(found, used, strict=True)
+        ]
         if pixel not in self.base:
             clean = subtract(path, self.clean[:n], self.clean[n:], self.wavelengths, bins)
             start = clean if pixel else self.clean[:n]
@@ -267,10 +266,9 @@ class Seed:
             for name, parameters in FLAGS.items():
                 flagged = self.flag(planes, parameters)
                 for path in PATHS:
-                    for outliers in list_thresholds(kind, name):
-                        cube, coverage, found = self.make_cube(path, flagged, OUTLIERS[outliers])
-                        key = path, outliers if outliers == "off" else "on"
-                        clean = yardsticks.setdefault(key, cube)
+                    for outliers, threshold in OUTLIERS.items():
+                        cube, coverage, found = self.make_cube(path, flagged, threshold)
+                        clean = yardsticks.setdefault((path, outliers), cube)
                         numbers = measure(cube, clean, coverage, self.levels[path])
                         numbers["outliers"] = int(np.count_nonzero(found))
                         numbers["bad outliers"] = int(np.count_nonzero(self.truth[found]))
@@ -304,13 +302,6 @@ def measure(cube, clean, coverage, noise):
     }
 
 
-def aperture(cube):
-    """Return the spectrum in an aperture of 5 spaxels radius: the mean of what is covered."""
-    y, x = np.mgrid[: cube.shape[1], : cube.shape[2]]
-    near = np.hypot(y - cube.shape[1] // 2, x - cube.shape[2] // 2) <= 5
-    return np.nanmean(cube[:, near], axis=1) * np.count_nonzero(near)
-
-
 def main():
     """Simulate, flag, build cubes, measure; write the numbers, then the page."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -342,6 +333,7 @@ def main():
             np.savez(FOLDER / "cubes.npz", wavelengths=drizzle.wavelengths,
                      **{"/".join(key): cube for key, cube in cubes.items()})  # fmt: skip
         (FOLDER / "numbers.json").write_text(json.dumps(rows, indent=1))
+    write_page(FOLDER)
 
 
 def check_drizzle(drizzle, models, planes):
@@ -360,13 +352,11 @@ def check_drizzle(drizzle, models, planes):
 
 def measure_noise_levels(seed, lights):
     """Measure the noise of a spaxel on each path, in DN/s, from what noise does to a cube."""
-    quiet = [np.where(np.isnan(p), np.float32(np.nan), p) for p in lights]
-    levels = {}
+    nan, levels = np.float32(np.nan), {}
+    quiet = [np.where(np.isnan(c), nan, q) for c, q in zip(seed.clean, lights, strict=True)]
     for path in PATHS:
         cube, *_ = seed.make_cube(path, seed.clean, None)
-        still, *_ = seed.make_cube(path, [
-            np.where(np.isnan(c), np.float32(np.nan), q) for c, q in zip(seed.clean, quiet, strict=True)
-        ], None)  # fmt: skip
+        still, *_ = seed.make_cube(path, quiet, None)
         difference = (cube - still).ravel()
         difference -= np.nanmedian(difference)
         levels[path] = float(1.4826 * np.nanmedian(np.abs(difference)))

@@ -27,7 +27,7 @@ pipeline, path, *options = sys.argv[1:]
 assert folder.is_dir()
 (product,) = json.loads(pathlib.Path(path).read_text())["products"]
 for member in product["members"]:
-    assert pathlib.Path(member["expname"]).exists(), member
+    assert (pathlib.Path(path).parent / member["expname"]).exists(), member
 level = {{"calwebb_spec2": "cal", "calwebb_spec3": "s3d"}}[pipeline]
 (folder / f"{{product['name']}}_{{level}}.fits").write_text(level)
 """

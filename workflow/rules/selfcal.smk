@@ -222,8 +222,6 @@ rule mark_skipped:
     params:
         code=code("stages/mark_skipped"),
         exposure=exposure_path,
-        state=lambda wildcards: hash_states(
-            {exposure_path(wildcards)} - made
-        ),
+        state=lambda wildcards: hash_states({exposure_path(wildcards)} - made),
     shell:
         "selfcal mark_skipped --log {log} -- {params.exposure:q} {output}"
