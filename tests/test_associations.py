@@ -155,7 +155,7 @@ def test_a_member_that_is_missing_is_an_error_or_leaves_its_association_out(here
 
 
 def test_associations_are_found_by_glob_path_or_list(here):
-    for name in ("a/1.json", "a/2.json", "a/b/3.json", "a[4].json"):
+    for name in ("a/1.json", "a/2.json", "a/b/3.json", "b[4]/4.json"):
         write_association(name, ("p", members((A, "science"))))
     assert list(find_associations("a/*.json")[0].values()) == ["a/1.json", "a/2.json"]
     assert list(find_associations("a/**/*.json")[0]) == ["1", "2", "3"]
@@ -163,7 +163,7 @@ def test_associations_are_found_by_glob_path_or_list(here):
     assert sorted(paths.values()) == ["a/1.json", "a/2.json", "a/b/3.json"]
     assert errors == []
     # Brackets may be meant literally.
-    assert find_associations("a[4].json") == ({"a[4]": "a[4].json"}, [])
+    assert find_associations("b[4]/4.json") == ({"4": "b[4]/4.json"}, [])
 
 
 def test_errors_of_finding(here):

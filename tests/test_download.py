@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import warnings
@@ -14,9 +13,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 from conftest import ROOT, SHAPES, Workflow, planes_of, write_association
-from download import DEFAULTS, download, pool, roles
-
-from badpix_selfcal.associations import read_members
+from download import download, pool, roles
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -173,16 +170,6 @@ def test_generate_mends_what_stops_every_other_target(tree):
     }
 
 
-def test_from_associations(tree):
-    archive(tree, *DITHERS, *NODS)
-    config = ["exposures=mast", "from_associations=asn/*.json"]
-    tree.run("--", "generate", associations=None, config=config)
-    tree.run("--quiet", "all", associations="associations/*_asn.json")
-    status = pd.read_csv(tree.path("results/status.csv"), index_col="association")["status"]
-    assert status.to_dict() == {f"{name}_asn": "done" for name in (*DITHERS, *NODS)}
-    assert len(list(tree.path("results/stacks").iterdir())) == 2
-
-
 def test_associations_of_the_archive_as_they_are(tree):
     """
     Members are found in the tree by name, of other roles, too; what lies beside comes first.
@@ -225,24 +212,10 @@ def test_associations_of_the_archive_as_they_are(tree):
             m["exptype"] for m in product["members"] if (path.parent / m["expname"]).exists()
         }
         assert exptypes == {"science", "background" if name in DITHERS else "imprint"}
-    n_warned = (
-        pd.read_csv(tree.path("results/summary.csv"))["warnings"]
-        .str.contains("of the minimum")
-        .sum()
-    )
+    told = pd.read_csv(tree.path("results/summary.csv"))["warnings"]
+    n_warned = told.str.contains("of the minimum").sum()
     assert n_warned
     assert f"{n_warned} with an exposure that sets most of a minimum" in out
-
-
-def test_two_files_of_one_name_in_the_tree(tree, monkeypatch):
-    archive(tree, DITHERS[0])
-    name = f"{DITHERS[0]}_rate.fits"
-    tree.path("again").mkdir()
-    shutil.copy(tree.path("mast", DITHERS[0], name), tree.path("again", name))
-    monkeypatch.chdir(tree.folder)
-    config = {"associations": "asn/*", "exposures": ["mast", "again"]}
-    (error,) = read_members({**DEFAULTS, **config})[3]
-    assert f"again/{name} and mast/{DITHERS[0]}/{name} have its name; keep one" in error
 
 
 def test_tables_of_what_exists_after_a_failure(tree):

@@ -201,6 +201,10 @@ def test_links_and_absolute_paths_lead_to_one_exposure(here):
     (error,) = validate_inputs.find_member_errors(read()[0])
     assert "two files of one exposure name" in error
     assert error.endswith("let all name one of them")
+    # Neither is taken where an association names another place.
+    archive(here / "asn", IFU[0], (IFU[0], "selfcal"))
+    (error,) = read("asn/jw*", exposures=["mast", "link"])[3]
+    assert error.endswith(f"/{IFU[0]}_rate.fits have its name; keep one")
 
 
 def test_named_backgrounds_are_used(here):

@@ -13,8 +13,8 @@ from download import archive, associations, download, generate, pool, roles
 from jwst.associations import load_asn
 from jwst.associations.load_as_asn import LoadAsLevel2Asn
 
-from badpix_selfcal import catalog
 from badpix_selfcal.associations import read_rows, stack_name
+from badpix_selfcal.catalog import COLUMNS
 from badpix_selfcal.errors import InputError
 
 
@@ -191,16 +191,10 @@ def test_the_catalog_has_every_exposure(here):
         assert rows[name]["reason"].startswith(reason)
         assert rows[name]["roles"] == rows[name]["stack"] == ""
     row = rows[names["SHORT", "b"]]
-    assert {key: row[key] for key in ("exp_type", "program", "observation", "visit", "detector",
-                                      "channel", "band", "subarray", "readpatt", "ngroups",
-                                      "patttype", "patt_num", "bkgdtarg", "is_imprt", "target",
-                                      "date", "roles", "reason")} == {
-        "exp_type": "MIR_MRS", "program": "01523", "observation": "004", "visit": "001",
-        "detector": "MIRIFUSHORT", "channel": "12", "band": "SHORT", "subarray": "FULL",
-        "readpatt": "FASTR1", "ngroups": "50", "patttype": "4-POINT", "patt_num": "1",
-        "bkgdtarg": "True", "is_imprt": "False", "target": "SMP-LMC-058",
-        "date": "2026-10-01T12:00:00", "roles": "science background selfcal", "reason": "",
-    }  # fmt: skip
+    assert ",".join(row[column] for column in COLUMNS[2:-2]) == (
+        "MIR_MRS,01523,004,001,SMP-LMC-058,MIRIFUSHORT,12,SHORT,,,FULL,FASTR1,50,4-POINT,1,,1.20.2,"
+        "jwst_1464.pmap,True,False,2026-10-01T12:00:00,science background selfcal"
+    )
     assert row["path"] == f"mast/{row['name']}/{row['name']}_rate.fits"
     assert row["stack"] == stack_name(set(names.values()) - {names["SHORT", 3]})
     assert "exposures: 17, 13 of them not used (" in said
@@ -210,34 +204,6 @@ def test_the_catalog_has_every_exposure(here):
     assert "mast/x_rate.fits: unreadable: not FITS" in said
     assert re.search(rf"^mast/.*{names['SHORT', 3]}_rate.fits: unreadable: .*trunc", said, re.M)
     assert len(associations()) == 4
-
-
-def test_the_reading_of_thousands_of_headers_shows_its_progress(monkeypatch):
-    """A line for each thousand, and none for fewer."""
-    monkeypatch.setattr(catalog, "read_row", lambda path, _: {"name": path, "path": path})
-    monkeypatch.setattr(catalog, "leave_out_second_files", lambda _: None)
-    for n, expected in ((999, []), (2500, ["1000 of 2500", "2000 of 2500"])):
-        told = []
-        rows = catalog.read_catalog([f"e{i}" for i in range(n)], {}, told.append)
-        assert len(rows) == n
-        assert told == [f"{count} headers read" for count in expected]
-
-
-def test_the_stack_is_that_of_the_run(here):
-    """For each exposure that is calibrated, as the members table of the run has it."""
-    mrs(here / "mast")
-    nirspec(here / "mast", ["4-POINT-NOD"] * 2)
-    nirspec(here / "mast", ["CYCLING"], "009", GRATING="G140H")
-    for config in ({}, {"selfcal_max_exposures": 2}, {"force_single": True}):
-        generate(**config)
-        rows = pool()
-        assert len(associations()) == 13
-        for name in associations():
-            stacks = {
-                row[5]
-                for row in read_rows(f"associations/{name}", bool(config.get("force_single")))
-            }
-            assert stacks == {rows[name.removesuffix("_spec2_asn.json")]["stack"]}
 
 
 def test_bad_input(here):
@@ -342,23 +308,25 @@ def test_what_was_edited_by_hand_is_never_overwritten(here):
 
 
 @pytest.mark.filterwarnings("ignore:Input association file contains path")
-def test_jwst_takes_the_associations(here):
-    """Its schema, its two ways to load."""
+def test_the_associations_are_right_for_jwst_and_for_a_run(here):
+    """By jwst's schema and its two ways to load; the catalog has the stacks of the run."""
     mrs(here / "mast", bands=["SHORT"])
     nirspec(here / "mast", ["4-POINT-NOD"] * 2)
-    generate()
+    nirspec(here / "mast", ["CYCLING"], "009", GRATING="G140H")
     lib = importlib.resources.files("jwst.associations") / "lib"
     schema = json.loads((lib / "asn_schema_jw_level2b.json").read_text())
-    assert len(associations()) == 7
-    for name in associations():
-        path = f"associations/{name}"
-        with open(path) as file:
-            jsonschema.validate(json.load(file), schema)
-        with open(path) as file:
-            loaded = load_asn(file)
-        assert (loaded["asn_type"], loaded["asn_rule"]) == ("spec2", "DMSLevel2bBase")
-        product = LoadAsLevel2Asn.load(path)["products"][0]
-        assert f"{product['name']}_spec2_asn.json" == name
+    for config in ({}, {"selfcal_max_exposures": 2}, {"force_single": True}):
+        generate(**config)
+        assert len(associations()) == 8
+        for name in associations():
+            path, exposure = f"associations/{name}", name.removesuffix("_spec2_asn.json")
+            found = read_rows(path, config.get("force_single", False))
+            assert {row[5] for row in found} == {pool()[exposure]["stack"]}
+            text = Path(path).read_text()
+            jsonschema.validate(json.loads(text), schema)
+            loaded = load_asn(text)
+            assert (loaded["asn_type"], loaded["asn_rule"]) == ("spec2", "DMSLevel2bBase")
+            assert LoadAsLevel2Asn.load(path)["products"][0]["name"] == exposure
 
 
 # ---- what to check -------------------------------------------------------------------------------

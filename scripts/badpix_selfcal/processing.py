@@ -24,7 +24,7 @@ def describe_mode(exp_type):
 
 
 def is_unlit(header):
-    """Tell whether an exposure receives no light: NRS2, but for the longest spectra of the IFU."""
+    """Tell whether an exposure receives no light: NRS2 with PRISM, an M grating or G140H/F070LP."""
     grating, pair = str(header.get("GRATING")), (header.get("GRATING"), header.get("FILTER"))
     return (header.get("EXP_TYPE"), header.get("DETECTOR")) == ("NRS_IFU", "NRS2") and (
         grating == "PRISM" or grating.endswith("M") or pair == ("G140H", "F070LP")
