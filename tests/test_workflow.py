@@ -238,23 +238,6 @@ def test_a_stack_or_an_association_alone(finished):
     assert workflow.jobs(*words, f"results/flagged/{stack}") == stages
 
 
-def test_many_products_of_one_stack_share_everything(workflow):
-    """24 science exposures that all list the same 36: one minimum, one median, one flags."""
-    names = [f"jw01204001001_02101_{i:05}_nrs1" for i in range(36)]
-    selfcal = [(f"{name}_rate.fits", "selfcal") for name in names]
-    backgrounds = [(f"{name}_rate.fits", "background") for name in names[24:]]
-    for name in names:
-        workflow.path(f"{name}_rate.fits").touch()
-    for i, name in enumerate(names[:24]):
-        science = (f"{name}_rate.fits", "science")
-        write_association(workflow.path(f"{i}_asn.json"), (name, [science, *backgrounds, *selfcal]))
-    stages = ("pedestal", "minimum", "median", "threshold", "write_back")
-    assert workflow.jobs(associations="*_asn.json") == {
-        **dict.fromkeys((*stages, "members", "summary", "checksums", "provenance"), 1),
-        "associate": 24,
-    }
-
-
 # ---- resources -----------------------------------------------------------------------------------
 
 

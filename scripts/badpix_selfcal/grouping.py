@@ -15,7 +15,7 @@ import pandas as pd
 TILT = 1e-8  # of the grating wheel, as in the notebooks
 
 
-def find_members(exposure, used, config):
+def find_members(exposure, group, config):
     """
     Find who goes with an exposure.
 
@@ -23,24 +23,21 @@ def find_members(exposure, used, config):
     ----------
     exposure : Series
         Its row of the catalog.
-    used : DataFrame
-        The exposures of the catalog that are used.
+    group : DataFrame
+        The exposures that are used of its group, of all programs.
     config : dict
         The keys selfcal_match (a list), selfcal_max_days, selfcal_max_exposures, selfcal_programs.
 
     Returns
     -------
-    members : dict of str to DataFrame
-        Rows of the catalog by role; science is the exposure itself.
+    paths : dict of str to Series of str
+        By role; science is the exposure itself.
     """
-    group = used[used["group"] == exposure["group"]]
-    science, backgrounds = group.loc[[exposure.name]], find_backgrounds(exposure, group)
-    return {
-        "science": science,
-        "background": backgrounds,
-        "imprint": find_imprints(pd.concat([science, backgrounds]), group),
-        "selfcal": find_selfcal(exposure, used, config),
-    }
+    science, backgrounds = group.index == exposure.name, find_backgrounds(exposure, group)
+    imprints = find_imprints(science | backgrounds, group)
+    masks = {"science": science, "background": backgrounds, "imprint": imprints}
+    paths = {role: group["path"][mask] for role, mask in masks.items()}
+    return {**paths, "selfcal": find_selfcal(exposure, group, config)}
 
 
 def find_backgrounds(exposure, group):
@@ -49,53 +46,75 @@ def find_backgrounds(exposure, group):
 
     Returns
     -------
-    found : DataFrame
+    found : Series of bool
         Those of its band that the config names; else, of its program, the other nods of its
         observation and tile; else the dedicated backgrounds of its band. A dedicated background,
         as science of its own, has none.
     """
-    others = group[~group["is_imprt"] & (not exposure["bkgdtarg"])]
-    dedicated = others["bkgdtarg"] & (others["band"] == exposure["band"])
-    if (others["named"] & dedicated).any():
-        return others[others["named"] & dedicated]
-    nods = others["patt_num"] != exposure["patt_num"]
+    others = ~group["is_imprt"] & (not exposure["bkgdtarg"])
+    dedicated = others & group["bkgdtarg"] & (group["band"] == exposure["band"])
+    if (group["named"] & dedicated).any():
+        return group["named"] & dedicated
+    nods = others & (group["patt_num"] != exposure["patt_num"])
     for column in ("program", "observation", "tile"):
-        nods &= others[column] == exposure[column]
+        nods &= group[column] == exposure[column]
     is_nod = exposure["exp_type"] == "NRS_IFU" and "NOD" in exposure["patttype"].split("-")
     if is_nod and nods.any():
-        return others[nods]
-    return others[dedicated & (others["program"] == exposure["program"])]
+        return nods
+    return dedicated & (group["program"] == exposure["program"])
 
 
 def find_imprints(exposures, group):
-    """Find the imprints of exposures: of their observation and tile, with both tilts agreeing."""
-    imprints = group[group["is_imprt"]]
-    matched = np.zeros(len(imprints), bool)
-    for exposure in exposures.itertuples() if len(imprints) else ():
-        matched |= (
-            (imprints["program"] == exposure.program)
-            & (imprints["observation"] == exposure.observation)
-            & (imprints["tile"] == exposure.tile)
-            & ((imprints["xtil"] - exposure.xtil).abs() <= TILT)
-            & ((imprints["ytil"] - exposure.ytil).abs() <= TILT)
+    """
+    Find the imprints of exposures of a group.
+
+    Parameters
+    ----------
+    exposures : Series of bool
+    group : DataFrame
+
+    Returns
+    -------
+    found : Series of bool
+        Those of their observations and tiles where both tilts of the grating wheel agree.
+    """
+    found = pd.Series(False, group.index)
+    if not group["is_imprt"].any():
+        return found
+    columns = ["program", "observation", "tile", "xtil", "ytil"]
+    for exposure in group.loc[exposures, columns].drop_duplicates().itertuples():
+        found |= (
+            group["is_imprt"]
+            & (group["program"] == exposure.program)
+            & (group["observation"] == exposure.observation)
+            & (group["tile"] == exposure.tile)
+            & ((group["xtil"] - exposure.xtil).abs() <= TILT)
+            & ((group["ytil"] - exposure.ytil).abs() <= TILT)
         )
-    return imprints[matched]
+    return found
 
 
 def find_selfcal(exposure, used, config):
-    """Find the selfcal exposures of an exposure: all others of its group that the config admits."""
+    """
+    Find the selfcal exposures of an exposure: all others of its group that the config admits.
+
+    Returns
+    -------
+    paths : Series of str
+        In the order of the catalog.
+    """
     shared = ["group", *config["selfcal_match"]]
     shared += ["program"] if config["selfcal_programs"] == "same" else []
-    found = used[used.index != exposure.name]
+    found = used.index != exposure.name
     for column in shared:
-        found = found[found[column] == exposure[column]]
+        found &= used[column] == exposure[column]
     # Of unknown date: as far as can be.
-    distance = (found["days"] - exposure["days"]).abs().fillna(np.inf)
+    distance = (used["days"][found] - exposure["days"]).abs().fillna(np.inf)
     if config["selfcal_max_days"]:
         distance = distance[distance <= config["selfcal_max_days"]]
     if config["selfcal_max_exposures"]:
         distance = distance.sort_values(kind="stable")[: config["selfcal_max_exposures"]]
-    return found.loc[distance.index.sort_values()]
+    return used["path"][distance.index.sort_values()]
 
 
 def number_tiles(catalog):

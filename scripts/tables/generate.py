@@ -5,6 +5,7 @@ Writes associations/pool.csv, a row per exposure found, and an association for e
 calibrated; files edited by hand are kept.
 """
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -37,10 +38,15 @@ WRITTEN = f"{FOLDER}/generated.csv"
 # ---- associations --------------------------------------------------------------------------------
 
 
-def list_entries(rows, role):
-    """Return rows of a catalog, or of members, as members of an association in FOLDER."""
-    paths = [p if os.path.isabs(p) else os.path.relpath(p, FOLDER) for p in rows["path"]]
-    return [{"expname": path, "exptype": role} for path in paths]
+@functools.cache
+def relative(path):
+    """Return a path as it is found from the folder of the associations."""
+    return path if os.path.isabs(path) else os.path.relpath(path, FOLDER)
+
+
+def list_entries(paths, role):
+    """Return exposures as members of an association in FOLDER."""
+    return [{"expname": relative(path), "exptype": role} for path in paths]
 
 
 def make_associations(used, config):
@@ -61,9 +67,10 @@ def make_associations(used, config):
         Of the Level-2 schema of jwst, with the rule and the id that jwst gives to associations
         that did not come from the archive's pool.
     """
+    groups = dict(list(used.groupby("group")))
     for _, exposure in used[~used["is_imprt"]].iterrows():
-        members = find_members(exposure, used, config)
-        entries = [entry for role, rows in members.items() for entry in list_entries(rows, role)]
+        members = find_members(exposure, groups[exposure["group"]], config)
+        entries = [entry for role, paths in members.items() for entry in list_entries(paths, role)]
         yield (
             f"{exposure['name']}_spec2_asn.json",
             {
@@ -106,10 +113,10 @@ def copy_associations(used, config, notes):
             continue
         lost = own.loc[~own["path"].map(os.path.exists), "path"]
         notes += [f"{path}: {member}: neither there nor in exposures" for member in lost]
-        entries, is_used = iter(list_entries(own, "")), False
+        expnames, is_used = map(relative, own["path"]), False
         for product in association["products"]:
             for member in product["members"]:
-                member["expname"] = next(entries)["expname"]
+                member["expname"] = next(expnames)
             roles = list_roles(product, used)
             is_used = is_used or "science" in roles
             for label in roles.get("science", []) if "selfcal" not in roles else []:
