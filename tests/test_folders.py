@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -397,3 +398,7 @@ def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     assert new in workflow.run("--", "check", config=config).stdout
     found = pd.read_csv("results/check.csv")
     assert found["what"].str.startswith("left out: ").sum() == 2
+    # The background, which is found in `exposures` alone, is the original now.
+    workflow.run(config=[*config, "save_flagged_bkg=false"])
+    links = [path for path in Path("results/associations").iterdir() if path.is_symlink()]
+    assert f"{IFU[1]}_rate.fits.gz" in {path.resolve().name for path in links if path.exists()}

@@ -29,7 +29,7 @@ def make_flagged_association(association, stacks, folder, target, *, prefix, oth
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
     others : list of str
-        Paths of members of other roles, which may lie elsewhere than the association says.
+        Paths of members that are not flagged, which may lie elsewhere than the association says.
     saved : sequence of str
         The roles whose flagged exposures are written.
 

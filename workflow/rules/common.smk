@@ -103,7 +103,9 @@ skipped_of_association = group_unique(
     flagged[flagged["stack"] == SKIPPED], "association", "flagged"
 )
 others_of_association = group_unique(
-    members[~members["exptype"].isin(COMBINED)], "association", "path"
+    members[~members["exptype"].isin((*SAVED[config["save_flagged_bkg"]], "selfcal"))],
+    "association",
+    "path",
 )
 # One exposure of each stack is shown before and after: the first science one by name.
 shown = science[science["stack"] != SKIPPED].groupby("stack").first()
