@@ -34,7 +34,7 @@ from figures.draw_shared import count_shared
 from figures.draw_stack import format_regions
 from figures.report import collect_roles, format_roles, list_products
 from figures.stack import Stack
-from figures.stack_maps import label_runs, measure_dominance
+from figures.stack_maps import measure_dominance
 from figures.stack_plots import count_expected, count_known
 from tune.draw_tune import average_scores, suggest, sum_strengths
 from tune.inject import choose_injections
@@ -249,16 +249,6 @@ def test_names_of_dq_are_those_of_jwst():
     assert {name: 1 << bit for bit, name in enumerate(NAMES)} == {
         name: value for name, value in pixel.items() if value
     }
-
-
-@pytest.mark.parametrize("axis", [1, 2])
-def test_runs_and_their_lengths(axis):
-    flagged = np.zeros((3, 8), bool)
-    flagged[0, :3] = flagged[1, 2:4] = flagged[2, 4:] = True
-    runs, lengths = label_runs(flagged if axis == 1 else flagged.T, axis)
-    runs = runs if axis == 1 else runs.T
-    expected = np.select([np.arange(3)[:, None] == i for i in range(3)], [3, 2, 4]) * flagged
-    assert np.array_equal(lengths[runs], expected)
 
 
 def test_dominance():

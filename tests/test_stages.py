@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from stcal.outlier_detection.utils import medfilt
 
 from badpix_selfcal.errors import InputError
-from badpix_selfcal.flag_diagnostics import count_diagnostics, find_line_like, measure_runs
+from badpix_selfcal.flag_diagnostics import count_diagnostics, find_line_like, label_runs
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.median import find_dispersion_axis, running_median
 from badpix_selfcal.minimum import dominates, measure_shares, take_minimum
@@ -238,7 +238,11 @@ def test_runs_of_flagged_pixels(flagged, axis):
     """As one would count them: the lengths of the words of x in each line."""
     lines = flagged if axis == 1 else flagged.T
     words = " ".join("".join("x" if f else " " for f in line) for line in lines)
-    assert measure_runs(flagged, axis).tolist() == [len(word) for word in words.split()]
+    runs, lengths = label_runs(flagged, axis)
+    assert lengths.tolist() == [0, *(len(word) for word in words.split())]
+    numbered = (runs if axis == 1 else runs.T)[lines]
+    assert numbered.tolist() == np.repeat(np.arange(len(lengths)), lengths).tolist()
+    assert np.array_equal(runs > 0, flagged)
 
 
 def diagnostics(flags, residual, *words):

@@ -16,9 +16,9 @@ LONG = 3  # pixels: a run of so many looks like absorption later
 LINE_REACH, LINE_STRIPS, STRIP = 2, 4, 16
 
 
-def measure_runs(flagged, axis):
+def label_runs(flagged, axis):
     """
-    Measure the runs of adjacent flagged pixels along the dispersion axis.
+    Label the runs of adjacent flagged pixels along the dispersion axis.
 
     Parameters
     ----------
@@ -28,14 +28,18 @@ def measure_runs(flagged, axis):
 
     Returns
     -------
-    lengths : ndarray of int, [n]
-        Of each run in pixels; they add up to the number of flagged pixels.
+    runs : ndarray of int, [ny, nx]
+        Number of a pixel's run, from 1; 0 where it is not flagged.
+    lengths : ndarray of int, [n + 1]
+        Of each run in pixels, by its number; 0 of what is not flagged.
     """
     lines = flagged if axis == 1 else flagged.T
     y, x = np.nonzero(lines)
     place = y * (lines.shape[1] + 1) + x  # one pixel between lines, so that no run crosses it
-    ends = np.flatnonzero(np.diff(place, append=-1) != 1)
-    return np.diff(ends, prepend=-1)
+    number = np.cumsum(np.diff(place, prepend=-2) != 1)
+    runs = np.zeros(lines.shape, int)
+    runs[y, x] = number
+    return runs if axis == 1 else runs.T, np.bincount(number, minlength=1)
 
 
 def find_line_like(flagged, residual, high, axis):
@@ -204,7 +208,7 @@ def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
     cards : list of (keyword, value, comment)
     """
     residual = subtract_median(minimum, median)
-    lengths = measure_runs(flags > 0, axis)
+    _, lengths = label_runs(flags > 0, axis)
     n_line = len(find_line_like(flags == HIGH, residual, high, axis)[0])
     n_false, error = estimate_false_positives(
         flags == HIGH, measure_structure(minimum, median, axis)

@@ -6,7 +6,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 
-from badpix_selfcal.flag_diagnostics import LONG, find_line_like
+from badpix_selfcal.flag_diagnostics import LONG, find_line_like, label_runs
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.labels import list_exposures
 from badpix_selfcal.robust_stats import find_limits
@@ -189,30 +189,6 @@ def draw_sources(figure, stack):
         share.set_yticks(places, texts, fontsize="x-small")
         share.set_ylabel("")
         pedestal.set_yticks(places)
-
-
-def label_runs(flagged, axis):
-    """
-    Label the runs of adjacent flagged pixels along the dispersion axis.
-
-    Parameters
-    ----------
-    flagged : ndarray of bool, [ny, nx]
-    axis : {1, 2}
-        The dispersion axis as in DISPAXIS.
-
-    Returns
-    -------
-    runs : ndarray of int, [ny, nx]
-        Number of a pixel's run, from 1; 0 where it is not flagged.
-    lengths : ndarray of int, [n + 1]
-        Of each run in pixels, by its number; 0 of what is not flagged.
-    """
-    row = np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]])
-    runs, _ = ndimage.label(flagged, row if axis == 1 else row.T)
-    lengths = np.bincount(runs.ravel())
-    lengths[0] = 0
-    return runs, lengths
 
 
 def draw_runs(figure, stack):
