@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 import time
@@ -49,6 +50,8 @@ class Disk:
         finally:
             os.close(place)
         self.unmount()
+        # A copy: another mount namespace (a browser's sandbox) may still hold the dead file system.
+        self.image = shutil.copyfile(self.image, self.image.with_suffix(f".{time.time_ns()}.img"))
         self.mount()
 
 
