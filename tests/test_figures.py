@@ -18,6 +18,7 @@ from PIL import Image
 from badpix_selfcal.cli import list_programs
 from badpix_selfcal.dq import NAMES
 from badpix_selfcal.figure_table import FIGURES
+from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.labels import format_title
 from badpix_selfcal.median import running_median
 from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
@@ -37,9 +38,8 @@ from figures.stack import Stack
 from figures.stack_maps import measure_dominance
 from figures.stack_plots import count_expected, count_known
 from tune.draw_tune import average_scores, suggest, sum_strengths
-from tune.inject import choose_injections
+from tune.inject import STRENGTHS, choose_injections
 from tune.score import count_found
-from tune.strengths import STRENGTHS
 
 NAMES_OF_FIGURES = {figure.name for figure in FIGURES}
 TUNE = ["tune=grid.csv"]
@@ -123,9 +123,9 @@ def test_numbers_and_regions_are_those_of_the_flags(run):
 def test_what_draws_and_tunes_again(run):
     assert run.jobs("--", "all", "figures", "tune", "report", config=TUNE) == {}
     jobs = run.jobs("--", "figures", "tune", config=[*TUNE, "flagfrac_upper=0.01"])
-    assert (jobs["draw_stack"], jobs["tune_threshold"]) == (1, 20)  # other pixels are free
+    assert (jobs["draw_stack"], jobs["score"]) == (1, 5)  # other pixels are free
     jobs = run.jobs("--", "tune", config=[*TUNE, "dispersion_axis=2"])
-    assert jobs["tune_median"] == 10
+    assert jobs["score"] == 5
     suggestion = run.tuned / "suggestion.txt"
     line = suggestion.read_text()
     suggestion.write_text("suggested otherwise\n")
@@ -332,18 +332,14 @@ def test_wavelengths_of_an_exposure_with_a_wcs(tmp_path):
 # ---- tuning --------------------------------------------------------------------------------------
 
 
-def test_tuning_shares_medians_and_keeps_its_tables_and_figures(run):
-    own = {"inject": 5, "tune_pedestal": 5, "tune_minimum": 5, "tune_median": 10,
-           "tune_noise": 5, "tune_threshold": 20, "score": 5, "draw_tune": 1}  # fmt: skip
-    assert own.items() <= run.planned.items()
+def test_tuning_keeps_its_tables_and_figures(run):
+    assert run.planned["score"] == 5
     assert run.planned["threshold"] == 1
     files = {str(path.relative_to(run.tuned)) for path in run.tuned.rglob("*") if path.is_file()}
     pictures = {f"{name}.png" for name in ("recall_high", "recall_low", "cost")}
     tables = {"recall.csv", "settings.csv", "suggestion.txt"}
     assert files == pictures | tables | {f"{i}/score.csv" for i in range(1, 6)}
     assert all(is_picture(run.tuned / name) for name in pictures)
-    settings = pd.read_csv(ROOT / "workflow" / "tune.csv")
-    assert run.jobs("--", "tune")["tune_threshold"] == 5 * len(settings)
 
 
 def test_tuning_says_what_is_found_and_the_page_shows_the_suggestion(run):
@@ -367,26 +363,30 @@ def test_tuning_says_what_is_found_and_the_page_shows_the_suggestion(run):
 
 
 def test_tuning_flags_as_the_stages_do(run, tmp_path):
-    """With real copies of the exposures, to which the same was added."""
-    before = {path for path in run.tuned.rglob("*") if path.is_file()}
-    one = f"results/tune/{run.tuned.name}/2/score.csv"
-    run.run("--quiet", "all", "--notemp", "--force", "--", one, config=TUNE)
-    added, copies = fits.getdata(run.tuned / "2" / "added.fits"), []
+    """With copies of the exposures, to which the same was added."""
+    minimum, median, flags = (
+        fits.getdata(run.stack / f"{name}.fits") for name in ("minimum", "median", "flags")
+    )
+    residual, copies = minimum - median, []
+    free, sigma = ~np.isnan(residual) & (flags == 0), measure_scatter(residual)
+    added = choose_injections(free, sigma, np.random.default_rng([5, 2]))
     for i in range(2):
         with fits.open(run.path(f"asn/e{i}_nrs1_rate.fits")) as hdus:
             hdus["SCI"].data = hdus["SCI"].data + added
             hdus.writeto(tmp_path / f"c{i}.fits")
             copies.append(tmp_path / f"c{i}.fits")
-    folder = run.tuned / "2/kernel_size~7/edge_mode~shrink"
+    scores = pd.read_csv(run.tuned / "2" / "score.csv").query("kernel_size == 7")
     fraction = {"flagfrac_lower": 0.01, "flagfrac_upper": 0.01}
     sigma = {"threshold": "sigma", "nsigma_upper": 6}
     for kind, parameters in (("fraction", fraction), ("sigma", sigma)):
         files = flag(tmp_path, copies, kernel_size=7, edge_mode="shrink", **parameters)
-        (tuned,) = folder.glob(f"threshold~{kind}/*/*/*/*/flags.fits")
-        assert np.array_equal(fits.getdata(files["flags"]), fits.getdata(tuned))
-        assert fits.getdata(tuned).any()
-    for path in {path for path in run.tuned.rglob("*") if path.is_file()} - before:
-        path.unlink()
+        again = fits.getdata(files["flags"])
+        rows = scores[scores["threshold"] == kind].groupby("kind")[["found", "others"]].sum()
+        for name, value, sign in (("high", HIGH, 1), ("low", LOW, -1)):
+            flagged = again == value
+            counts = (flagged & (sign * added > 0)).sum(), (flagged & (added == 0)).sum()
+            assert tuple(rows.loc[name]) == counts
+            assert sum(counts)
 
 
 def test_injections_are_graded_and_free(rng):

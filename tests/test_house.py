@@ -47,16 +47,14 @@ def test_a_rule_its_program_and_its_log_have_one_name():
         group = {"selfcal": "stages"}.get(file, file)
         for rule, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.M | re.S):
             command = re.search(r'"selfcal (\w+)', body)
-            name = rule.removeprefix("tune_")
             if not command:
                 continue
-            called.add(name)
-            assert command[1] == name, rule
-            # The stages, which tune runs on other files, keep their group.
-            assert PROGRAMS[name] == ("stages" if name != rule else group), rule
+            called.add(rule)
+            assert command[1] == rule
+            assert PROGRAMS[rule] == group, rule
             assert re.search(rf'"logs/{rule}(/|\.log")', body) or f'f"logs/{rule}/' in body, rule
             used = re.findall(r'code\("(\w+/\w+)"\)', body)
-            assert set(used) <= {f"{PROGRAMS[name]}/{name}", "stages/pedestal"}, rule
+            assert set(used) <= {f"{PROGRAMS[rule]}/{rule}", "stages/pedestal"}, rule
     # Those of slurm are called by Snakemake's executor, as profiles/slurm says; compare by hand.
     assert {name for name, group in PROGRAMS.items() if group != "slurm"} - called <= {"compare"}
 

@@ -85,7 +85,7 @@ def test_what_is_the_users_stays(results, prune):
     ours = [
         make(f"results/stacks/{STACK}/minimum.fits"),
         make(f"results/figures/{STACK}/flags.png"),
-        make(f"results/tune/{STACK}/1/kernel_size~5/edge_mode~zero/median.fits"),
+        make(f"results/tune/{STACK}/1/score.csv"),
         make(f"results/flagged/{STACK}/a_badpix_selfcal.fits"),
         make(f"results/flagged/{STACK}/.snakemake_timestamp"),
         make("results/flagged/skipped/b_badpix_selfcal.fits"),

@@ -50,7 +50,7 @@ def test_no_target_reaches_the_shell(done):
     """Nor is one made that is in no association."""
     (stack,) = (path.name for path in done.path("results/stacks").iterdir())
     for target in (
-        f"results/tune/{stack}/1/kernel_size~$(touch OWNED)15/edge_mode~zero/median.fits",
+        f"results/tune/{stack}/$(touch OWNED)1/score.csv",
         "results/stacks/$(touch OWNED)-0123456789ab/minimum.fits",
         "results/flagged/skipped/$(touch OWNED)_badpix_selfcal.fits",
         "results/associations/$(touch OWNED).json",
@@ -92,6 +92,6 @@ def test_a_table_of_settings_as_a_spreadsheet_writes_it(nods):
     """A whole number with a decimal point is a whole number."""
     header = "kernel_size,edge_mode,flagfrac_lower,flagfrac_upper\n"
     nods.path("t.csv").write_text(header + "15.0,zero,0.001,0.001\n21.0,zero,0.001,0.001\n")
-    out = nods.run("--dry-run", "--", "tune", config=["tune=t.csv"]).stdout
-    assert "kernel_size~21/" in out
+    out = nods.run("--dry-run", "--printshellcmds", "--", "tune", config=["tune=t.csv"]).stdout
+    assert '"kernel_size":21,' in out
     assert "15.0" not in out

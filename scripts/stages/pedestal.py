@@ -1,7 +1,7 @@
 """Stage 1: the SCI planes of a stack's exposures, each less its residual pedestal, in one file."""
 
 from badpix_selfcal.cli import log, parser, warn
-from badpix_selfcal.fits_io import append_image, new_fits, read_image
+from badpix_selfcal.fits_io import append_image, new_fits
 from badpix_selfcal.pedestal import read_planes, stack_header
 
 
@@ -10,17 +10,15 @@ def options():
     options = parser(__doc__)
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
     options.add_argument("--output", required=True, help="pedestal.fits")
-    options.add_argument("--add", metavar="IMAGE", help="an image to add to each exposure first")
     options.add_argument("--stack", default="stack", help="name of the stack, for the headers")
     return options
 
 
 def main(arguments):
     """Write ``pedestal.fits``, one exposure in memory at a time."""
-    added = read_image(arguments.add)[0] if arguments.add else None
     with new_fits(arguments.output) as fits:
         fits.write(None, header=stack_header(arguments.stack, len(arguments.exposures)))
-        for name, plane, header in read_planes(arguments.exposures, added):
+        for name, plane, header in read_planes(arguments.exposures):
             append_image(fits, plane, header, name)
             log(f"{name}: pedestal {header.get('BPXPED')}")
             if "BPXWARN" in header:

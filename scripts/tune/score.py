@@ -1,18 +1,24 @@
-"""Tuning: count the injected pixels that were found, and the other flags, for each setting."""
+"""Tuning: inject pixels into a stack; count those that each setting finds, and the other flags."""
+
+import json
 
 import numpy as np
 import pandas as pd
 
 from badpix_selfcal.atomic_io import atomic_write
-from badpix_selfcal.cli import parser
+from badpix_selfcal.cli import log, parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.flag_diagnostics import estimate_false_positives, measure_structure
 from badpix_selfcal.flags import HIGH, LOW
-from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.median import find_dispersion_axis, running_median, subtract_median
+from badpix_selfcal.minimum import take_minimum
 from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
-from badpix_selfcal.parameters import PARAMETERS, SETTING
+from badpix_selfcal.parameters import SETTING
+from badpix_selfcal.pedestal import read_planes
+from badpix_selfcal.robust_stats import measure_scatter
+from badpix_selfcal.selfcal import flag_minimum
 
-from .strengths import STRENGTHS
+from .inject import STRENGTHS, choose_injections
 
 COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false")
 
@@ -69,29 +75,45 @@ def count_found(flags, residual, added, sigma, significance, structure):
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("added", help="added.fits")
-    options.add_argument("minimum", help="minimum.fits of the exposures with it")
+    options.add_argument("minimum", help="minimum.fits of the stack")
+    options.add_argument("median", help="its median.fits")
+    options.add_argument("flags", help="its flags.fits")
+    options.add_argument("excluded", help="its excluded.fits")
     options.add_argument("output", help="score.csv")
-    options.add_argument("--medians", nargs="+", required=True, help="median.fits per setting")
-    options.add_argument("--flags", nargs="+", required=True, help="flags.fits per setting")
+    options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
+    options.add_argument("--seed", type=int, default=1, help="the injection's number")
+    options.add_argument("--settings", required=True, help="a dict of each, JSON")
+    options.add_argument("--dispersion-axis", default="auto", help="1, 2 or auto")
     return options
 
 
 def main(arguments):
     """Write ``score.csv``."""
-    added, header = read_image(arguments.added)
-    minimum, _ = read_image(arguments.minimum)
-    significance, rows = None, []
-    for median, flags in zip(arguments.medians, arguments.flags, strict=True):
-        residual = subtract_median(minimum, read_image(median)[0])
-        found, cards = read_image(flags)
-        if significance is None:
-            significance = measure_significance(minimum, cards["BPXAXIS"])
-            smooth = running_median(minimum, 15, cards["BPXAXIS"], "shrink")
-            structure = measure_structure(minimum, smooth, cards["BPXAXIS"])
-        # Parameters that a setting does not use have their defaults.
-        setting = [cards.get(p.card, p.default) for p in PARAMETERS if p.tuned]
-        counts = count_found(found, residual, added, header["BPXSIGMA"], significance, structure)
-        rows += [(*setting, *row) for row in counts]
+    (minimum, header), (median, _), (flags, _), (excluded, _) = map(
+        read_image, (arguments.minimum, arguments.median, arguments.flags, arguments.excluded)
+    )
+    residual = subtract_median(minimum, median)
+    sigma, free = measure_scatter(residual), ~np.isnan(residual) & (flags == 0)
+    added = choose_injections(free, sigma, np.random.default_rng([5, arguments.seed]))
+    log(f"noise {sigma} {header.get('BUNIT', '')}, {np.count_nonzero(added)} pixels")
+    lowest = take_minimum(plane for _, plane, _ in read_planes(arguments.exposures, added))
+    axis, rows = find_dispersion_axis(header, arguments.dispersion_axis), []
+    significance = measure_significance(lowest[0], axis)
+    structure = measure_structure(lowest[0], running_median(lowest[0], 15, axis, "shrink"), axis)
+    for setting in json.loads(arguments.settings):
+        found = flag_minimum(
+            *lowest,
+            axis,
+            excluded > 0 if setting["edge_mode"] == "shrink" else None,
+            kernel_size=setting["kernel_size"],
+            edge_mode=setting["edge_mode"],
+            threshold=setting["threshold"],
+            fractions=(setting["flagfrac_lower"], setting["flagfrac_upper"]),
+            nsigma=(setting["nsigma_lower"], setting["nsigma_upper"]),
+            repeats=None,
+        )
+        residual = subtract_median(found.minimum, found.median)
+        counts = count_found(found.flags, residual, added, sigma, significance, structure)
+        rows += [(*(setting[name] for name in SETTING), *row) for row in counts]
     with atomic_write(arguments.output) as part:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False)

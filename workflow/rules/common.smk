@@ -113,7 +113,6 @@ stacks = list(exposures_of_stack)
 
 
 wildcard_constraints:
-    **{p.name: r"[A-Za-z0-9][A-Za-z0-9.+-]*" for p in parameters.PARAMETERS},
     association=NAME.pattern,
     exposure=NAME.pattern,
     stack=r"[A-Za-z0-9._+-]*-[0-9a-f]{12}",
