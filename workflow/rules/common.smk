@@ -204,6 +204,9 @@ def stack_runtime(wildcards, attempt):
     return attempt * int(5 + sum(exposure_sizes(wildcards)) / 10 / 60)
 
 
+stack_resources = {"mem_mb": stack_memory, "runtime": stack_runtime}
+
+
 def run_runtime(wildcards, attempt):
     """Return the minutes to read every exposure at 10 MB/s."""
     paths = set(path_of_exposure.values())

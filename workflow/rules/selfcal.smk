@@ -18,9 +18,8 @@ rule pedestal:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
+        **stack_resources,
         disk_mb=stack_disk,
-        runtime=stack_runtime,
     params:
         code=code("stages/pedestal"),
         exposures=exposure_paths,
@@ -42,9 +41,8 @@ rule minimum:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
+        **stack_resources,
         disk_mb=stack_disk,
-        runtime=stack_runtime,
     params:
         code=code("stages/minimum"),
         # Those of pedestal, too: Snakemake records them for a job that fails, and its output is gone.
@@ -67,8 +65,7 @@ rule excluded:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        **stack_resources,
     params:
         code=code("stages/excluded"),
         exposures=exposure_paths,
@@ -91,8 +88,7 @@ rule median:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        **stack_resources,
     params:
         code=code("stages/median"),
         parameters=parameters.format_options("median", used),
@@ -117,8 +113,7 @@ rule noise:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        **stack_resources,
     params:
         code=code("stages/noise"),
     shell:
@@ -139,9 +134,8 @@ rule repeats:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
+        **stack_resources,
         disk_mb=stack_disk,
-        runtime=stack_runtime,
     params:
         code=code("stages/repeats"),
         parameters=parameters.format_options("repeats", used),
@@ -163,8 +157,7 @@ rule threshold:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        **stack_resources,
     params:
         code=code("stages/threshold"),
         parameters=parameters.format_options("threshold", used),
@@ -194,8 +187,7 @@ rule write_back:
     # A copy waits for the disk; small stacks run side by side.
     threads: lambda wildcards: min(4, 1 + len(exposures_to_flag[wildcards.stack]) // 8)
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        **stack_resources,
     params:
         code=code("stages/write_back"),
         exposures=lambda wildcards: exposures_to_flag[wildcards.stack],

@@ -31,8 +31,7 @@ rule score:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=stack_memory,
-        runtime=stack_runtime,
+        **stack_resources,
     params:
         code=code("tune/score"),
         axis=config["dispersion_axis"],
