@@ -62,7 +62,9 @@ def measure(checkout, folder, associations, words):
     ]
     start = time.perf_counter()
     with open(folder / "output", "w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        # Without PYTHONPATH, which would give the other checkout our package.
+        own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=own)
         _, code, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if code:
@@ -89,9 +91,7 @@ def main():
             for checkout, found in runs.items():
                 found.append(measure(checkout, folder / "run", associations, words))
         here, other = (list(map(statistics.median, zip(*r, strict=True))) for r in runs.values())
-        for what, ours, theirs in zip(
-            ("wall [s]", "processor [s]", "memory [MB]"), here, other, strict=True
-        ):
+        for what, ours, theirs in zip(WHAT, here, other, strict=True):
             print(
                 f"| {name} | {what} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} |", flush=True
             )
