@@ -26,9 +26,9 @@ MRS := jw09001_mirifulong_6exp-b4d5fd219b3c
 NIRSPEC := jw09002001001_03101_nrs1_2exp-29ecbf57cf8a
 pictures: .venv/run  ## the pictures of the README, from the demo
 	.venv/bin/snakemake --cores all -- figures results/tune/$(MRS)/cost.png
-	cp results/figures/$(MRS)/flags.png results/figures/$(MRS)/cuts.png docs
-	cp results/figures/$(MRS)/sources.png results/figures/$(NIRSPEC)/runs.png docs
-	cp results/tune/$(MRS)/cost.png results/tune/$(MRS)/recall_high.png docs
+	cp results/figures/$(MRS)/flags.png results/figures/$(MRS)/cuts.png docs/pictures
+	cp results/figures/$(MRS)/sources.png results/figures/$(NIRSPEC)/runs.png docs/pictures
+	cp results/tune/$(MRS)/cost.png results/tune/$(MRS)/recall_high.png docs/pictures
 
 test: .venv/test  ## all tests
 	.venv/bin/python -m pytest
@@ -49,11 +49,18 @@ bench: .venv/test  ## measure speed and memory against jwst: half an hour
 bench-quick: .venv/test  ## a little of it: a few minutes
 	PYTHONPATH=scripts .venv/bin/python bench/run.py --quick
 
-evidence: .venv/test  ## what each way to flag finds, into docs/evidence.md: some minutes
+evidence: .venv/test  ## what each way to flag finds, into docs: 20 minutes
 	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
 
 fuzz: .venv/test  ## break inputs at random for a minute (SECONDS=600: ten)
 	PYTHONPATH=tests:scripts .venv/bin/python bench/fuzz.py $(SECONDS)
+
+.PHONY: reference docs
+reference: .venv/run  ## write the pages of docs/reference that come from the code
+	.venv/bin/python docs/reference/generate.py
+
+docs: .venv/docs  ## these pages as a site, docs/_build/index.html
+	.venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
 
 clean:  ## remove the demo's exposures and all results
 	rm -rf report.html results logs demo/exposures .snakemake
@@ -66,6 +73,10 @@ clean:  ## remove the demo's exposures and all results
 	touch $@
 
 .venv/test: envs/requirements-test.txt envs/requirements-slurm.txt .venv/run
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv/docs: envs/requirements-docs.txt .venv/run
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 

@@ -2,8 +2,8 @@
 Measure what each way to flag finds, and what it flags in vain; see ``make evidence``.
 
 Stacks are simulated with the demo's scenes and pixels of every kind that is known to be bad. Writes
-``docs/evidence.csv``, a row per stack and way, the tables in ``docs/evidence.md``, and the figures
-beside it. ``--quick`` takes one seed and few setups, and writes nothing.
+``docs/explanation/evidence.csv``, a row per stack and way, the tables in ``evidence.md`` beside it,
+and figures. ``--quick`` takes one seed and few setups, and writes nothing.
 """
 
 import argparse
@@ -388,15 +388,15 @@ def main():
     if arguments.quick:
         print(table(rows, ["group", "way"]))
         return
-    rows.to_csv(DOCS / "evidence.csv", index=False)
+    rows.to_csv(DOCS / "explanation" / "evidence.csv", index=False)
     tables = table(rows, ["group", "way"]), table(rows[rows["way"] == "sigma"], ["group", "setup"])
-    page = DOCS / "evidence.md"
+    page = DOCS / "explanation" / "evidence.md"
     before, rest = page.read_text().split("<!-- make evidence -->\n")
     _, after = rest.split("<!-- end -->\n")
     text = "\n\n".join(tables)
     page.write_text(f"{before}<!-- make evidence -->\n{text}\n<!-- end -->\n{after}")
-    draw_recall(rows, DOCS / "evidence_recall.png")
-    draw_cost(rows, DOCS / "evidence_cost.png")
+    draw_recall(rows, DOCS / "pictures" / "evidence_recall.png")
+    draw_cost(rows, DOCS / "pictures" / "evidence_cost.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 Compare the estimate of false flags that ``tune`` gives with the truth of the demo.
 
 After ``make run``: ``PYTHONPATH=scripts .venv/bin/python bench/false_flags.py``. Prints, for groups
-of the settings of ``workflow/tune.csv``, the range of estimate over truth (docs/tuning.md), and
+of the settings of ``workflow/tune.csv``, the range of estimate over truth (docs/howto/tune.md), and
 what the setting with 7 and 5 sigma misses.
 """
 

@@ -1,5 +1,5 @@
 """
-Break inputs and runs at random, and see that what docs/promises.md promises holds: make fuzz.
+Break inputs and runs at random, and see that docs/development/promises.md holds: make fuzz.
 
 Exposures and associations with broken bytes, and runs that are killed, cut off or out of room have
 an equal share of the time each. Seeds are fixed: what breaks a promise is named by its kind and

@@ -2,7 +2,8 @@
 Measure the workflow against what a user would run instead; see ``make bench``.
 
 Both run on the same files, alternating, in one run; whole commands of ours, cold start included.
-Writes ``bench/results.md``, the same table into ``docs/speed.md``, and ``docs/growth.png``.
+Writes ``bench/results.md``, the same table into ``docs/development/measurements.md``, and
+``docs/pictures/growth.png``.
 ``--quick`` does a little of everything, and writes ``bench/results-quick.md`` alone.
 """
 
@@ -128,13 +129,13 @@ class Report:
         self.say(case, *times, f"{theirs / ours:.2f}")
 
     def write(self, quick):
-        """Write the table to its file and, unless it is the quick one, into docs/speed.md."""
+        """Write the table to its file and, unless it is the quick one, into docs."""
         text = "\n".join(self.lines) + "\n"
         if quick:
             (HERE / "results-quick.md").write_text(text)
         else:
             (HERE / "results.md").write_text(text + history(self.rows))
-            page = HERE.parent / "docs" / "speed.md"
+            page = HERE.parent / "docs" / "development" / "measurements.md"
             before, rest = page.read_text().split("<!-- make bench -->\n")
             _, after = rest.split("<!-- end -->\n")
             page.write_text(f"{before}<!-- make bench -->\n{text}<!-- end -->\n{after}")
@@ -274,7 +275,7 @@ def growth(paths, counts, repeats, report):
         memory = f"{peak:.0f} MB in a job, {max(r[1] for r in runs):.0f} MB in Snakemake"
         report.say(f"{n} exposures in one stack", f"{rows[-1][1]:.1f}", memory)
     if len(counts) > 2:
-        draw_growth(rows, HERE.parent / "docs" / "growth.png")
+        draw_growth(rows, HERE.parent / "docs" / "pictures" / "growth.png")
 
 
 def draw_growth(rows, path):

@@ -1,5 +1,5 @@
 """
-Plan, group and submit thousands of associations to a Slurm that only counts; see docs/cluster.md.
+Plan, group and submit thousands of associations to a Slurm that only counts.
 
 ``python bench/scale.py`` prints, for each pattern and number of associations: the Slurm jobs, the
 seconds until the first and the last is submitted, Snakemake's memory, and the seconds and memory of

@@ -3,7 +3,7 @@ Measure what a group of four associations costs a node, by both executors, one a
 
 Starts a Slurm of one node on this machine, as root. Four associations of the archive pattern (1
 science, 4 backgrounds, full-size MRS) are one job of 36 rules; what counts is Slurm's own time of
-that job, which docs/cluster.md quotes. ``python bench/slurm.py [REPEATS]``.
+that job, which docs/howto/cluster.md quotes. ``python bench/slurm.py [REPEATS]``.
 """
 
 import re

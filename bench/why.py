@@ -8,7 +8,7 @@ take three ways to a cube of channel 1 (`cubes`): backgrounds subtracted pixel b
 background, no subtraction; each without and with flags, without and with outlier_detection.
 
 Usage: PYTHONPATH=tests:scripts python bench/why.py GEOMETRY, with the folder that `crds_cache`
-describes. `why_page` writes the tables and pictures of ``docs/why.md`` from the
+describes. `why_page` writes the tables and pictures of ``docs/explanation/why.md`` from the
 numbers.
 """
 

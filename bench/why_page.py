@@ -1,4 +1,4 @@
-"""The tables and pictures of ``docs/why.md``, from the numbers and cubes that `why` leaves."""
+"""The tables and pictures of ``docs/explanation/why.md``, from what `why` leaves."""
 
 import json
 import re
@@ -122,12 +122,12 @@ def write_page(folder):
     """Write the tables into the page and draw its pictures, from the folder of the last run."""
     rows = json.loads((folder / "numbers.json").read_text())
     rows = {tuple(key.split(" | ")): numbers for key, numbers in rows.items()}
-    page = DOCS / "why.md"
+    page = DOCS / "explanation" / "why.md"
     parts = re.split(r"(<!-- bench/why.py -->\n|<!-- end -->\n)", page.read_text())
     page.write_text("".join([*parts[:2], write_tables(rows), *parts[3:]]))
-    draw_paths(rows, DOCS / "why_paths.png")
+    draw_paths(rows, DOCS / "pictures" / "why_paths.png")
     with np.load(folder / "cubes.npz") as stored:
         cubes = {name: stored[f"varies by 20 %/{name}"] for name in FLAGS}
         cubes["no bad pixels"] = stored["none/no flags"]
-        draw_slice(cubes, stored["wavelengths"], DOCS / "why_slice.png")
-        draw_spectrum(cubes, stored["wavelengths"], DOCS / "why_spectrum.png")
+        draw_slice(cubes, stored["wavelengths"], DOCS / "pictures" / "why_slice.png")
+        draw_spectrum(cubes, stored["wavelengths"], DOCS / "pictures" / "why_spectrum.png")

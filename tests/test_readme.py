@@ -13,6 +13,11 @@ from download import download
 README = (ROOT / "README.md").read_text()
 
 
+def list_blocks(path):
+    """List the blocks of commands of a page that need neither a network nor Slurm."""
+    return re.findall(r"^```bash\n(.*?)^```", path.read_text(), re.S | re.M)
+
+
 def list_commands():
     blocks = re.findall(r"^```bash\n(.*?)^```", README, re.S | re.M)
     return [line.split("#")[0].strip() for line in "\n".join(blocks).splitlines() if line.strip()]

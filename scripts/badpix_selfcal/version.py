@@ -1,3 +1,3 @@
 """The version, by itself: no stage runs again because of a new one."""
 
-VERSION = "0.3.0.dev0"
+VERSION = "0.3.0"
