@@ -49,14 +49,13 @@ def find_imported(folder):
 
 
 def test_pins_do_not_contradict():
-    files = ("requirements.txt", "requirements-slurm.txt", "requirements-test.txt")
-    names = [name for file in files for name in pins(file)]
+    names = [name for path in (ROOT / "envs").glob("*.txt") for name in pins(path.name)]
     assert len(names) == len(set(names))
 
 
 def test_versions():
-    """A released version is that of CITATION.cff, of the changelog and of the README's example."""
+    """A released version is that of CITATION.cff, the changelog and the page on modules."""
     released = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert f"## {released}" in (ROOT / "CHANGELOG.md").read_text()
     assert released == VERSION or ".dev" in VERSION
-    assert f'tag="v{VERSION.partition(".dev")[0]}"' in (ROOT / "README.md").read_text()
+    assert f"--branch v{released} " in (ROOT / "docs/howto/module.md").read_text()

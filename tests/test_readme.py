@@ -1,30 +1,25 @@
-"""What README.md says: its commands run; its tables and its graph are those of the workflow."""
+"""What README.md and docs/howto say: commands run; links, graph and reference are up to date."""
 
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 
-import yaml
 from conftest import ROOT, SHAPES, Workflow, planes_of, write_association
 from download import download
 
-README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", *sorted((DOCS / "howto").glob("*.md")))
 
 
-def list_blocks(path):
-    """List the blocks of commands of a page that need neither a network nor Slurm."""
-    return re.findall(r"^```bash\n(.*?)^```", path.read_text(), re.S | re.M)
-
-
-def list_commands():
-    blocks = re.findall(r"^```bash\n(.*?)^```", README, re.S | re.M)
-    return [line.split("#")[0].strip() for line in "\n".join(blocks).splitlines() if line.strip()]
+def list_blocks(page):
+    """List the blocks of commands of a page; `make run` and `make test` are run by CI itself."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.S | re.M)
+    return [block for block in blocks if not block.startswith("make ")]
 
 
 def test_commands_run(tmp_path):
-    """Each in a copy of the repository; `make run` and `make test` are run by CI itself."""
+    """In the order of the pages, in a copy of the repository."""
     repository, data = tmp_path / "repository", tmp_path / "data"
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     tracked = subprocess.run(listing, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -41,43 +36,44 @@ def test_commands_run(tmp_path):
     asn = "jw01204-o021_20261001t120000_spec2_00001_asn.json"
     pairs = [(f"{names[0]}_rate.fits", "science"), (f"{names[1]}_rate.fits", "background")]
     write_association(data / asn, (names[0], pairs))
-    block = re.search(r"^```yaml\n(.*?)^```", README, re.S | re.M)[1]
+    block = re.search(r"^```yaml\n(.*?)^```", PAGES[0].read_text(), re.S | re.M)[1]
     (data / "config.yaml").write_text(block)
-    commands = [c for c in list_commands() if c not in ("make run", "make test")]
-    for command in commands:
-        words = shlex.split(command.replace("/data/jw01204", str(data)))
-        python, *words = words
-        module = {".venv/bin/snakemake": ["-m", "snakemake"], ".venv/bin/python": []}[python]
-        words = [sys.executable, *module, *words]
-        done = subprocess.run(words, cwd=repository, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    assert len(commands) >= 8
+    (repository / ".venv").symlink_to(sys.prefix)
+    blocks = [(page.name, block) for page in PAGES for block in list_blocks(page)]
+    for page, block in blocks:
+        block = block.replace("/data/jw01204", str(data))
+        options = {"cwd": repository, "capture_output": True, "text": True}
+        done = subprocess.run(["bash", "-ec", block], **options)
+        assert done.returncode == 0, f"{page}: {block}\n{done.stdout}{done.stderr}"
+    assert len(blocks) >= 12
     assert (repository / "results" / "associations" / asn).exists()
-    assert (data / "results" / "summary.csv").exists()
+    for path in ("summary.csv", "report.html", "SHA256SUMS", "mask/mirifulong.fits"):
+        assert (data / "results" / path).exists()
     assert list(data.glob("results/figures/*/flags.png"))
-    assert (data / "results" / "report.html").exists()
+    assert list(data.glob("results/tune/*/suggestion.txt"))
 
 
-def test_the_graph_is_the_workflows():
-    drawn = re.search(r"^```mermaid\nflowchart LR\n(.*?)^```", README, re.S | re.M)[1]
-    edges = {tuple(line.split(" --> ")) for line in drawn.replace("    ", "").splitlines()}
+def test_links_lead_to_files():
+    """Of the pages that are no part of the site, which `make docs` checks."""
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("examples/*/*.md")):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert "://" in link or (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_rules_are_the_workflows():
+    page = (DOCS / "development/house.md").read_text()
+    drawn = re.search(r"^```text\n(.*?)^```", page, re.S | re.M)[1]
+    lines = [line.split() for line in drawn.splitlines()]
+    edges = {(needed, rule) for rule, *needs in lines for needed in needs}
     out = Workflow(ROOT).run("--rulegraph", "mermaid-js", associations=None).stdout
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", out))
     found = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", out)}
     assert edges == {(a, b) for a, b in found if b != "all"}
 
 
-def test_parameters_are_all_described_with_their_defaults():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    table = README.partition("## Parameters")[2].partition("\n\n")[2].partition("\n\n")[0]
-    described = {
-        key: default
-        for keys, default in re.findall(r"^\| ([\w, ]+) \| ([^|]+) \|", table, re.M)
-        for key in keys.split(", ")
-    }
-    described.pop("key")
-    assert set(described) == set(schema["properties"])
-    for key in set(described) - {"associations"}:
-        # Two defaults where a line is of two keys: 7, 5.
-        allowed = [yaml.safe_load(text) for text in described[key].split(", ")]
-        assert schema["properties"][key]["default"] in allowed, key
+def test_the_reference_is_of_this_code(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "reference")
+    import generate
+
+    for name, text in generate.make_pages().items():
+        assert (DOCS / "reference" / name).read_text() == text, f"{name} is old: make reference"
