@@ -139,7 +139,8 @@ def messages_page():
     return (
         f"# Messages\n\n{NOTE}\nA message names the file, the fault and the remedy in one line; "
         "the log that it names has the details. Faults of associations and config stop a run "
-        "before any work, all of them listed. A fault of an exposure stops its stack alone.\n" + text
+        "before any work, all of them listed. A fault of an exposure stops its stack alone.\n"
+        + text
     )
 
 
