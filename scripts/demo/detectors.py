@@ -13,7 +13,7 @@ H2RG = (
     ([[0, 1, 0], [1, 1, 1], [0, 1, 0]], 0.065),
     ([[1, 1, 1]] * 3, 0.005),
 )
-# So many of the connected regions of that mask have 1, 2, 5 and 9 pixels, chance neighbours included.
+# Share of the connected regions of that mask by size in pixels, chance neighbours included.
 H2RG_REGIONS = {1: 0.842, 2: 0.070, 5: 0.059, 9: 0.005}
 
 # shape: [ny, nx]; dispersion_axis: as DISPAXIS; halves: of the slices of each half, first and last

@@ -11,6 +11,7 @@ from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
+from slurm.queue import REFUSED
 from validate_inputs import shorten
 
 COLUMNS = ("association", "status", "stage", "message")
@@ -82,12 +83,20 @@ def find_status(steps, unfinished, started, stacks):
     if not waiting:
         unflagged = stacks == {SKIPPED}
         return ("skipped", "", UNFLAGGED) if unflagged else ("done", "", "")
+    # The log of a job that Slurm refused is empty, too.
+    refused = read_last_line(REFUSED, started) or KILLED
     for stage, log in waiting:
-        # A job that did not begin leaves no log, or an old one.
-        if os.path.exists(log) and os.path.getmtime(log) >= started:
-            lines = Path(log).read_text(errors="replace").splitlines()
-            return "failed", stage, lines[-1] if lines else KILLED
+        line = read_last_line(log, started)
+        if line is not None:
+            return "failed", stage, line or refused
     return "not reached", "", ""
+
+
+def read_last_line(path, started):
+    """Return the last line of a file of this run, "" if it is empty; None if there is none."""
+    if not os.path.exists(path) or os.path.getmtime(path) < started:
+        return None
+    return "".join(Path(path).read_text(errors="replace").splitlines()[-1:])
 
 
 def name_missing(flagged, prefix="", ended=False):
