@@ -21,7 +21,8 @@ def write_exposures(folder, detector_name, number):
 
     folder.mkdir(parents=True, exist_ok=True)
     detector = DETECTORS[detector_name]
-    truth = simulate_bad_pixels(detector.shape, np.random.default_rng(detector.seed))
+    rng = np.random.default_rng(detector.seed)
+    truth = simulate_bad_pixels(detector.shape, rng, defects=detector.defects)
     paths = []
     for i in range(number):
         path = folder / f"jw09003001001_02101_{i:05}_{detector_name.lower()}_rate.fits"

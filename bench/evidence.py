@@ -26,6 +26,7 @@ from badpix_selfcal.robust_stats import SIGMA
 from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
 from demo.detectors import DETECTORS
 from demo.simulate import EXPOSURE_TIME, GAIN, READ_NOISE, paint_scene, simulate_cosmic_rays
+from demo.simulate_bad_pixels import count_defects, place_defects
 
 DOCS = Path(__file__).parent.parent / "docs"
 KERNEL = 15
@@ -100,7 +101,7 @@ def rate_of(name, source, offset, width):
     return rate if DETECTORS[name].dispersion_axis == 2 else np.ascontiguousarray(rate.T)
 
 
-def bad_pixels(shape, share, rng):
+def bad_pixels(detector, share, rng):
     """
     Invent bad pixels whose strengths are graded evenly in the logarithm.
 
@@ -109,14 +110,16 @@ def bad_pixels(shape, share, rng):
     steady, low, telegraph, blotch : ndarray of float32, [ny, nx]
         What each kind adds to the rate in DN/s, 0 elsewhere.
     """
-    kinds = [np.zeros(shape, np.float32) for _ in range(4)]
-    n = round(share * shape[0] * shape[1])
+    shape = detector.shape
+    n = count_defects(share * shape[0] * shape[1], detector.defects)
     numbers = (n, n // 2, max(40, n // 10), max(20, n // 50))
-    pixels = rng.choice(shape[0] * shape[1], sum(numbers), replace=False)
-    strengths = np.exp(rng.uniform(np.log(WEAKEST), np.log(STRONGEST), pixels.size))
-    ends = np.cumsum(numbers)
-    for kind, end, number, sign in zip(kinds, ends, numbers, (1, -1, 1, 1), strict=True):
-        kind.flat[pixels[end - number : end]] = sign * strengths[end - number : end]
+    defect = place_defects(shape, sum(numbers), rng, detector.defects)
+    strengths = np.exp(rng.uniform(np.log(WEAKEST), np.log(STRONGEST), sum(numbers)))
+    kinds = []
+    for end, number, sign in zip(np.cumsum(numbers), numbers, (1, -1, 1, 1), strict=True):
+        rates = np.zeros(sum(numbers) + 1, np.float32)
+        rates[end - number + 1 : end + 1] = sign * strengths[end - number : end]
+        kinds.append(rates[defect])
     steady, low, telegraph, centres = kinds
     blotch = np.zeros(shape, np.float32)
     for y, x in np.argwhere(centres):
@@ -170,7 +173,7 @@ def simulate(setup, seed):
     detector = DETECTORS[setup.detector]
     rng = np.random.default_rng([12, detector.seed, seed, SETUPS.index(setup)])
     shape, axis = detector.shape, detector.dispersion_axis
-    kinds = bad_pixels(shape, setup.bad, rng)
+    kinds = bad_pixels(detector, setup.bad, rng)
     steady, low, telegraph, blotch = kinds
     missing = rng.random(shape, np.float32) < setup.missing
     edge = np.zeros(shape, bool)  # reference pixels, which are 0

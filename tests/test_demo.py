@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from astropy.io import fits
+from conftest import ROOT, SHARED
+from scipy import ndimage
 
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.median import running_median
 from badpix_selfcal.minimum import take_minimum
 from badpix_selfcal.pedestal import subtract_pedestal
 from badpix_selfcal.threshold import flag_outliers
-from demo.detectors import DETECTORS
+from demo.detectors import DETECTORS, H2RG_REGIONS
 from demo.simulate import DEAD, HOT, JUMP_DET, REFERENCE_PIXEL, find_slices, simulate_exposure
 from demo.simulate_bad_pixels import simulate_bad_pixels
 
@@ -43,6 +45,27 @@ def test_an_exposure(truth):
     assert np.nanmax(data) > 50  # lines
     again = simulate(truth, 1, source=8.0)
     assert all(planes[name].tobytes() == again[name].tobytes() for name in planes)
+
+
+def count_regions(bad):
+    """Return which share of the connected regions has each of the sizes that are written down."""
+    sizes = np.bincount(ndimage.label(bad, np.ones((3, 3)))[0].ravel())[1:]
+    return {size: (sizes == size).mean() for size in H2RG_REGIONS}
+
+
+def test_bad_pixels_of_nirspec_cluster_as_on_a_real_detector():
+    """As many pairs, crosses and squares as the statistics say, and as that mask has."""
+    detector = DETECTORS["NRS1"]
+    truth = simulate_bad_pixels(
+        detector.shape, np.random.default_rng(1), share=0.0053, defects=detector.defects
+    )
+    assert np.mean(truth > 0) == pytest.approx(0.0053, rel=0.03)
+    assert count_regions(truth) == pytest.approx(H2RG_REGIONS, rel=0.2)
+    mask = SHARED / "real/nis_badpix_20241001.fits.gz"
+    if not mask.exists():
+        pytest.skip(f"no mask {mask}")
+    bad = fits.getdata(mask)[5:-5, 5:-5] > 0  # no reference pixels, no edge
+    assert count_regions(bad) == pytest.approx(H2RG_REGIONS, abs=5e-4)
 
 
 def test_strong_bad_pixels_are_found(truth):

@@ -377,6 +377,8 @@ def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     download(here / "mast", IFU[3])
     workflow, config = Workflow(here), ["exposures=mast"]
     said = workflow.run(config=config).stdout
+    assert "older than" not in said
+    assert "asks for" not in said
     start = said.partition("Job stats")[0]
     new = f"1 exposure is in no association (mast/{IFU[3]}/{IFU[3]}_rate.fits); run generate"
     wanted = [
@@ -399,6 +401,13 @@ def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     found = pd.read_csv("results/check.csv")
     assert found["what"].str.startswith("left out: ").sum() == 2
     # The background, which is found in `exposures` alone, is the original now.
-    workflow.run(config=[*config, "save_flagged_bkg=false"])
+    (here / "results/stacks/gone-0123456789ab").mkdir()
+    (here / "results/stacks/gone-0123456789ab/minimum.fits").write_bytes(bytes(2_000_000))
+    (here / "results/report.html").touch()
+    os.utime("results/report.html", (1, 1))
+    said = workflow.run(config=[*config, "save_flagged_bkg=false"]).stdout
+    stale = "results/report.html is older than the results: run the target report"
+    assert stale in said.splitlines()
+    assert "results that no association asks for (2 MB): the target prune lists them" in said
     links = [path for path in Path("results/associations").iterdir() if path.is_symlink()]
     assert f"{IFU[1]}_rate.fits.gz" in {path.resolve().name for path in links if path.exists()}

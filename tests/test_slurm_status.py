@@ -3,6 +3,7 @@
 import os
 import time
 
+import pandas as pd
 import pytest
 from conftest import ROOT, program
 
@@ -133,6 +134,16 @@ def test_what_slurm_refuses_is_said_at_once(tmp_path, slurm):
         assert done.returncode == 1
         assert answer in done.stderr
         assert (tmp_path / "calls").read_text().count("sbatch") == n
+
+
+def test_a_refusal_is_in_the_status_of_the_run(nods, slurm):
+    """Where Snakemake leaves an empty log of a job that never began."""
+    slurm(sbatch=f"echo '{REFUSALS[0]}' >&2; exit 1")
+    profile = ("--workflow-profile", ROOT / "profiles/slurm", "--retries", "0")
+    assert nods.run(*profile, check=False).returncode == 1
+    status = pd.read_csv(nods.path("results/status.csv"))
+    assert list(status["status"]) == ["failed"] * 3
+    assert set(status["message"]) == {f"{REFUSALS[0]}; correct the submit command in the profile"}
 
 
 def test_the_profile_calls_these_programs():

@@ -4,14 +4,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import time
 import uuid
 
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 
-from .queue import LOGS, ask_queue, exit_file
+from .queue import LOGS, REFUSED, ask_queue, exit_file
 
 # Answers of sbatch that pass with time: the controller is unreachable, or our jobs too many.
 PASSING = re.compile(
@@ -91,9 +90,9 @@ def submit(script, words, patience, pause):
             return done.stdout.strip().partition(";")[0]
         reason = " ".join(done.stderr.split())
         if not is_passing(reason):
-            raise InputError(f"sbatch: {reason}; correct the submit command in the profile")
+            raise InputError(f"{reason}; correct the submit command in the profile")
         if time.monotonic() > end:
-            raise InputError(f"sbatch: {reason}; run again later")
+            raise InputError(f"{reason}; run again later")
         time.sleep(pause)
         # It may have been taken, and the answer lost.
         for number, comment in (ask_queue("%i %k") or {}).items():
@@ -118,4 +117,9 @@ def main(arguments):
     with open(path, encoding="utf-8") as file:
         script = wrap_script(file.read(), os.getcwd())
     words = [f"--job-name={name}", f"--output={LOGS}/%x-%j.log", *words]
-    sys.stdout.write(submit(script, words, arguments.patience, arguments.pause) + "\n")
+    try:
+        print(submit(script, words, arguments.patience, arguments.pause))
+    except InputError as error:
+        with open(REFUSED, "w", encoding="utf-8") as file:
+            file.write(str(error))
+        raise

@@ -1,5 +1,6 @@
 """The status of each association at the end of a run, and what the terminal says then."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
+from slurm.queue import REFUSED
+from tools.prune import list_left_over, list_wanted
 from validate_inputs import shorten
 
 COLUMNS = ("association", "status", "stage", "message")
@@ -86,8 +89,14 @@ def find_status(steps, unfinished, started, stacks):
         # A job that did not begin leaves no log, or an old one.
         if os.path.exists(log) and os.path.getmtime(log) >= started:
             lines = Path(log).read_text(errors="replace").splitlines()
-            return "failed", stage, lines[-1] if lines else KILLED
+            return "failed", stage, lines[-1] if lines else read_refusal(started) or KILLED
     return "not reached", "", ""
+
+
+def read_refusal(started):
+    """Return what Slurm said when it refused a job of this run, "" if it did not."""
+    refused = os.path.exists(REFUSED) and os.path.getmtime(REFUSED) >= started
+    return Path(REFUSED).read_text() if refused else ""
 
 
 def name_missing(flagged, prefix="", ended=False):
@@ -95,6 +104,21 @@ def name_missing(flagged, prefix="", ended=False):
     lines = [f"{path}: {why}" for path, why in list_missing(flagged, prefix).items()]
     before = "missing; " if ended else "missing; unless this run writes it, "
     return shorten([line.replace("missing; ", before, 1) for line in lines], MOST)
+
+
+def list_stale(members, prefix):
+    """Return lines of a page that is older than the results, and of results that none asks for."""
+    lines, page = [], path_of("report")
+    with contextlib.chdir(prefix or "."):
+        times = [os.path.getmtime(p) for p in (path_of("summary"), page) if os.path.exists(p)]
+        if times != sorted(times):
+            lines.append(f"{prefix}{page} is older than the results: run the target report")
+        left = list_left_over(list_wanted(members))
+        size = sum(os.lstat(file).st_size for files in left.values() for file in files) / 1e6
+    if left:
+        what = f"results that no association asks for ({size:.0f} MB)"
+        lines.append(f"{what}: the target prune lists them")
+    return lines
 
 
 def list_left_out(left_out):
@@ -147,6 +171,7 @@ def report(members, flagged, left_out, outputs, started, prefix):
             lines.append(f"associations: {counts}; see {path}")
             with atomic_write(path) as part:
                 table.to_csv(part, index=False)
+            lines += list_stale(members, prefix)
         print("\n".join(lines), file=sys.stderr)
     except Exception as error:
         print(f"status: warning: {type(error).__name__}: {error}", file=sys.stderr)
