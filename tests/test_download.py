@@ -60,6 +60,8 @@ def flagged(tmp_path_factory):
     """The tree, after the two commands; what they said."""
     folder = tmp_path_factory.mktemp("download")
     write_tree(folder / "mastDownload")
+    text = "exposures: mastDownload\nassociations: associations/*_asn.json\n"
+    (folder / "config.yaml").write_text(text)
     before, said = sorted(folder.rglob("*")), []
     for program, *words in readme_commands(folder):
         assert program == ".venv/bin/snakemake"
@@ -84,7 +86,7 @@ def test_the_two_commands(flagged):
     assert "1 of 9 products were not flagged: no background or selfcal exposure" in said[1]
     assert "associations: 8 done, 1 skipped; see results/status.csv" in said[1]
     assert "in no association" not in said[1]
-    assert {"associations", "mastDownload", "results", "logs", ".snakemake"} == set(
+    assert {"associations", "config.yaml", "mastDownload", "results", "logs", ".snakemake"} == set(
         os.listdir(workflow.folder)
     )
     members = pd.read_csv(workflow.path("results/members.csv"))
