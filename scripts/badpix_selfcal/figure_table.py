@@ -9,10 +9,9 @@ StackFigure = namedtuple("StackFigure", "name size label caption vector", defaul
 FIGURES = (
     StackFigure("flags", (13.5, 8), "which pixels", "Flagged pixels on the minimum; two close-ups"),
     StackFigure("stages", (14, 8.2), "minimum, median, residual", "Minimum, median and residual"),
-    StackFigure("histogram", (14, 5), "thresholds", "The residual and its thresholds", True),
     StackFigure(
-        "tails", (14, 5.5), "against noise",
-        "Pixels beyond a threshold, against those expected from noise; the cost of flags", True,
+        "histogram", (14, 5), "thresholds",
+        "The residual, its thresholds, and the residual in units of the noise", True,
     ),
     StackFigure("cuts", (12, 7), "cuts", "Cuts along the dispersion through flagged pixels", True),
     StackFigure("places", (15, 4.8), "where they lie", "Where the flags lie on the detector", True),
@@ -21,5 +20,4 @@ FIGURES = (
         "runs", (13, 6), "runs and lines",
         "Runs of adjacent flags, and flags that may follow an emission line",
     ),
-    StackFigure("known", (9, 5), "known before", "Flags against the DQ before flagging", True),
 )  # fmt: skip

@@ -27,6 +27,11 @@ def format_title(header):
     return " ".join(filter(None, (str(header.get("INSTRUME", "")), detector)))
 
 
+def format_target(program, target):
+    """Name program and target, such as "program 01204, NGC 7469"; "" where neither is known."""
+    return ", ".join(filter(None, (program and f"program {program}", target)))
+
+
 def format_settings(header):
     """Return the settings that a stack was flagged with, from the header of its flags."""
     sigma = header.get("BPXTHRES") == "sigma"

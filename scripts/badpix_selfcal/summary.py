@@ -26,7 +26,8 @@ COUNTS = {
     "n_outliers_high": "BPXNDHI",
     "n_excluded": "BPXNOUT",
 }
-CARDS = {**COUNTS, **{p.name: p.card for p in PARAMETERS}, "version": "BPXVER"}
+SETTINGS = {p.name: p.card for p in PARAMETERS}
+CARDS = {"program": "PROGRAM", "target": "TARGPROP", **COUNTS, **SETTINGS, "version": "BPXVER"}
 LEADING = ("association", "product", "science", "stack", "status", "n_exposures")
 COLUMNS = (*LEADING, *CARDS, "warnings")
 FEW = 4  # exposures of a stack: fewer, and emission lines may be flagged
@@ -94,6 +95,7 @@ def summarize(members, prefix="", existing=False):
         for exposure, state in read_recorded(header).items():
             read[exposure] = stack, *state
         cards = {column: header.get(card) for column, card in CARDS.items()}
+        cards["target"] = cards["target"] or header.get("TARGNAME")
         warnings = "; ".join(list_warnings(header, product)) or None
         rows.append({**product, "status": header["S_BPXSLF"], **cards, "warnings": warnings})
     summary = pd.DataFrame(rows, columns=COLUMNS, dtype=object)

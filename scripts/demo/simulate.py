@@ -1,5 +1,7 @@
 """Demo: simulate a realistic IFU exposure with the bad pixels of the truth."""
 
+import os
+
 import numpy as np
 
 from badpix_selfcal.cli import parser
@@ -174,6 +176,7 @@ def main(arguments):
     with IFUImageModel(**planes) as model:
         target = "DEMO" if arguments.source else "DEMO-BACKGROUND"
         meta = detector.meta | {"instrument.detector": name, "target.catalog_name": target}
+        meta["observation.program_number"] = os.path.basename(arguments.output)[2:7]
         meta["observation.bkgdtarg"] = not arguments.source
         meta |= {f"cal_step.{step}": "COMPLETE" for step in ("dq_init", "jump", "ramp_fit")}
         meta |= {"observation.date": "2026-10-01", "observation.time": "12:00:00"}

@@ -80,17 +80,18 @@ def main(arguments):
         flags, header = read_image(path)
         key = header.get("DETECTOR", "unknown"), flags.shape
         found.setdefault(key, []).append((header, flags))
+    alone = [detector for (detector, _), stacks in found.items() if len(stacks) == 1]
     found = [(detector, stacks) for (detector, _), stacks in found.items() if len(stacks) > 1]
     rows = [row for detector, stacks in found for row in count_shared(detector, stacks)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     with atomic_write(arguments.table) as part:
         table.to_csv(part, index=False)
-    heights = [2.6 + 0.3 * len(stacks) for _, stacks in found] or [1.2]  # inches
+    heights = [2.6 + 0.3 * len(stacks) for _, stacks in found] + [0.5] * bool(alone)  # inches
     figure = Figure(figsize=(12, sum(heights)), dpi=100, layout="constrained")
-    if not found:
-        text = "No detector has more than one stack: there are no flags to compare."
-        figure.text(0.5, 0.5, text, ha="center", va="center")
     parts = np.ravel(figure.subfigures(len(heights), height_ratios=heights))
     for part, (detector, stacks) in zip(parts, found, strict=False):
         draw_matrices(part, detector, [header for header, _ in stacks], table)
+    if alone:
+        text = f"{', '.join(alone)}: one stack, nothing to compare"
+        parts[-1].text(0.5, 0.5, text, ha="center", va="center", fontsize="large")
     save_figure(figure, arguments.picture)

@@ -82,8 +82,8 @@ def options():
 def main(arguments):
     """Write the figures, as PNG and some as SVG, ``numbers.csv`` and ``flags.reg``."""
     stack = Stack(arguments)
-    n, stamp = stack.header["BPXNEXP"], {"ha": "right", "va": "top", "fontsize": 6, "color": "0.5"}
-    heading = f"{format_title(stack.header)}: {n} exposure{'s' if n > 1 else ''}"
+    n, stamp = stack.header["BPXNEXP"], {"ha": "right", "va": "top", "fontsize": 7, "color": "0.4"}
+    heading = f"{format_title(stack.header)}: {n} exposure{'s' if n > 1 else ''}; {stack.target}"
     for name, size, *_, vector in FIGURES:
         figure = Figure(figsize=size, dpi=100, layout="constrained")
         DRAW[f"draw_{name}"](figure, stack)

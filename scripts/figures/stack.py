@@ -7,11 +7,10 @@ import numpy as np
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_dq, read_image, read_science
 from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.labels import format_target
 from badpix_selfcal.median import subtract_median
 from badpix_selfcal.robust_stats import measure_scatter
 from badpix_selfcal.wavelengths import read_wavelengths
-
-ENDS = {LOW: "LO", HIGH: "HI"}  # of cards
 
 
 class Stack:
@@ -27,30 +26,26 @@ class Stack:
         self.source, _ = read_image(files.minimum, "SOURCE")
         self.median, _ = read_image(files.median)
         self.flags, self.header = read_image(files.flags)
-        self.before, _ = read_science(files.exposure)
+        self.before, cards = read_science(files.exposure)
         self.dq, self.exposure = read_dq(files.exposure), os.path.basename(files.exposure)
         shape = self.flags.shape
         if self.before.shape != shape:
             raise InputError(f"{files.exposure}: not of shape {shape}; give another exposure")
+        target = cards.get("TARGPROP") or cards.get("TARGNAME")
+        self.target = format_target(cards.get("PROGRAM"), target)
         self.residual = subtract_median(self.minimum, self.median)
         self.sigma, self.axis = measure_scatter(self.residual), self.header["BPXAXIS"]
         self.unit = self.header.get("BUNIT", "unknown unit")
-        self.by_noise, scale = bool(getattr(files, "noise", None)), 1
-        name, self.setting, cards = f"minimum - median [{self.unit}]", "flagfrac", "BPXFR"
+        self.by_noise, noise = bool(getattr(files, "noise", None)), 1
+        prefix, sign, self.scaled_name = "BPXTH", 1, f"residual [{self.unit}]"
         if self.by_noise:
-            scale, _ = read_image(files.noise)
-            name, self.setting, cards = "(minimum - median) / noise", "nsigma", "BPXNS"
-        self.scaled, self.scaled_name = self.residual / scale, name
-        self.settings, self.thresholds = self.read_cards(cards), self.read_cards("BPXTH")
-        if self.by_noise:
-            self.thresholds = {LOW: -self.settings[LOW], HIGH: self.settings[HIGH]}
-        self.band = {k: np.broadcast_to(t * scale, shape) for k, t in self.thresholds.items()}
+            noise, _ = read_image(files.noise)
+            prefix, sign, self.scaled_name = "BPXNS", -1, "residual / noise"
+        low, high = (self.header.get(f"{prefix}{end}", np.nan) for end in ("LO", "HI"))
+        self.scaled, self.thresholds = self.residual / noise, {LOW: sign * low, HIGH: high}
+        self.band = {k: np.broadcast_to(t * noise, shape) for k, t in self.thresholds.items()}
         self.wavelengths, places = np.full(shape, np.nan, np.float32), np.nonzero(self.flags)
         self.wavelengths[places] = read_wavelengths(files.exposure, *places)
-
-    def read_cards(self, prefix):
-        """Return the numbers of two cards by LOW and HIGH; NaN where a card is missing."""
-        return {value: self.header.get(f"{prefix}{end}", np.nan) for value, end in ENDS.items()}
 
 
 def add_inputs(options):

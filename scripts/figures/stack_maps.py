@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib import colormaps, patheffects
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 
@@ -14,8 +13,7 @@ from badpix_selfcal.robust_stats import find_limits
 from .stack_plots import COUNTS, STYLES
 
 ON_IMAGE = {HIGH: "#FF7F2A", LOW: "#56B4E9"}  # brighter, as images are dark
-BASE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"]
-NO_DATA = "#CFC3E0"
+NO_DATA = "#7A6896"
 ZOOM = 64  # pixels: side of a close-up
 LEVELS = 64  # colours of a map, so that all of them fit in the palette of a PNG
 CLIP = 5  # of the residual's display, in units of its noise
@@ -26,9 +24,8 @@ FEW = 24  # exposures of which names fit next to an axis
 def show(axes, image, ends=None, cmap="gray", **style):
     """Show an image [ny, nx]; where it is NaN, NO_DATA shines through."""
     axes.set(facecolor=NO_DATA, xlabel="x [pixel]", ylabel="y [pixel]")
-    if "norm" not in style:
-        style["vmin"], style["vmax"] = ends or find_limits(image)
-        cmap = colormaps[cmap].resampled(LEVELS)
+    style["vmin"], style["vmax"] = ends or find_limits(image)
+    cmap = colormaps[cmap].resampled(LEVELS)
     shown = axes.imshow(image, cmap, origin="lower", interpolation="nearest", **style)
     axes.autoscale(False)  # marks do not widen the axes
     return shown
@@ -77,12 +74,12 @@ def draw_flags(figure, stack):
         image = show(axes, stack.minimum)
     # All marks together cover a fiftieth of the panel, so that the image stays visible.
     mark = np.clip(500 * np.sqrt(0.02 / max(1, np.count_nonzero(stack.flags))), 0.7, 3)
-    for value, (name, _, marker) in STYLES.items():
+    for value, (name, _) in STYLES.items():
         ys, xs = np.nonzero(stack.flags == value)
-        style = {"color": ON_IMAGE[value], "label": f"{name}: {len(xs)} pixels"}
-        detector.plot(xs, ys, marker, ms=mark, mew=0, color=ON_IMAGE[value])
+        style = {"color": ON_IMAGE[value], "label": f"{name}: {len(xs):,} pixels"}
+        detector.plot(xs, ys, "s", ms=mark, mew=0, color=ON_IMAGE[value])
         for axes in (densest, typical):
-            axes.plot(xs, ys, marker, ms=4.5, mew=1.1, mfc="none", **style)
+            axes.plot(xs, ys, "s", ms=4.5, mew=1.1, mfc="none", **style)
     detector.set_title("flags on the minimum")
     size = min(ZOOM, *stack.flags.shape)
     for name, (y, x) in find_places(stack.flags, size).items():
@@ -107,24 +104,25 @@ def draw_stages(figure, stack):
     size = min(ZOOM, *stack.flags.shape)
     place = find_places(stack.flags, size)["densest"]
     ends, most = find_limits(stack.minimum), CLIP * stack.sigma or 1e-30
+    residual = f"residual, to ±{CLIP} σ; σ = {stack.sigma:.3g} {stack.unit}"
     for i, (title, *drawn) in enumerate((
         ("minimum", stack.minimum, ends),
         ("median", stack.median, ends),
-        (f"residual, to ±{CLIP} σ", stack.residual, (-most, most), "PuOr_r"),
+        (residual, stack.residual, (-most, most), "PuOr_r"),
     )):  # fmt: skip
         show(panels[0, i], *drawn).axes.set_title(title)
         show(panels[1, i], *drawn)
         zoom_in(panels[1, i], panels[0, i], *place, size)
     panels[1, 0].set_title(f"the framed {size} x {size} pixels", fontsize="medium")
     bar = {"extend": "both", "shrink": 0.6}
-    figure.colorbar(panels[0, 1].images[0], ax=panels[:, :2], label=f"[{stack.unit}]", **bar)
-    label = f"minimum - median [{stack.unit}], σ = {stack.sigma:.3g}"
-    figure.colorbar(panels[0, 2].images[0], ax=panels[:, 2], label=label, **bar)
+    for i, name in ((1, "minimum, median"), (2, "residual")):
+        ax = panels[:, 2] if i == 2 else panels[:, :2]
+        figure.colorbar(panels[0, i].images[0], ax=ax, label=f"{name} [{stack.unit}]", **bar)
 
 
-def measure_dominance(source, n, tile=TILE):
+def find_dominant(source, n, tile=TILE):
     """
-    Measure how much of the minimum one exposure sets, square by square.
+    Find the exposure that sets most of the minimum, square by square.
 
     Parameters
     ----------
@@ -137,58 +135,35 @@ def measure_dominance(source, n, tile=TILE):
 
     Returns
     -------
-    share : ndarray of float, [ny / tile, nx / tile]
-        Of the exposure that sets most of the square; NaN where there is no minimum.
-    number : ndarray of float
-        Of that exposure; NaN likewise.
+    number : ndarray of float, [ny / tile, nx / tile]
+        Of that exposure; NaN where there is no minimum.
     """
     ny, nx = (size // tile for size in source.shape)
     tiles = source[: ny * tile, : nx * tile].reshape(ny, tile, nx, tile).swapaxes(1, 2)
     tiles = tiles.reshape(ny, nx, tile**2)
     counts = np.apply_along_axis(np.bincount, 2, tiles, minlength=n + 1)[..., 1:]
-    with np.errstate(invalid="ignore"):
-        share = counts.max(axis=2) / counts.sum(axis=2)
-    return share, np.where(np.isnan(share), np.nan, counts.argmax(axis=2) + 1)
+    return np.where(counts.any(axis=2), counts.argmax(axis=2) + 1, np.nan)
 
 
 def draw_sources(figure, stack):
-    """Draw which exposure sets the minimum, the share of each, and its pedestal."""
-    names, levels, shares, warnings = zip(*list_exposures(stack.header), strict=True)
+    """Draw which exposure sets the minimum, the share of each, and its pedestal if any has one."""
+    names, levels, shares, _ = zip(*list_exposures(stack.header), strict=True)
     n, (ny, nx) = len(names), stack.flags.shape
-    places, colours = np.arange(1, n + 1), BASE[:n] if n <= len(BASE) else "0.5"
-    image, share, pedestal = figure.subplots(1, 3, width_ratios=(2, 1, 1))
-    most, number = measure_dominance(stack.source, n)
-    extent = (-0.5, nx - 0.5, -0.5, ny - 0.5)
-    if n <= len(BASE):
-        norm = BoundaryNorm(np.arange(0.5, n + 1), n)
-        shown = show(image, number, cmap=ListedColormap(colours), norm=norm, extent=extent)
-        bar = figure.colorbar(shown, ax=image, label="number of the exposure", shrink=0.8)
-        bar.set_ticks(places)
-        bar.minorticks_off()
-        title = "the exposure that sets most of the minimum"
-    else:
-        shown = show(image, most, (0, 1), "viridis", extent=extent)
-        label = "share (1: one exposure sets all)"
-        figure.colorbar(shown, ax=image, label=label, shrink=0.8)
-        title = "the largest share of the minimum of one exposure"
-    image.set_title(f"{title},\nin squares of {TILE} x {TILE} pixels")
-    bars = share.barh(places, [value or 0 for value in shares], color=colours)
-    for bar, warning in zip(bars, warnings, strict=True):
-        bar.set(ec="k" if warning else "none", hatch="///" if warning else "")
+    places, colours = np.arange(1, n + 1), colormaps["viridis"](np.linspace(0, 1, n))
+    image, share, *others = figure.subplots(1, 2 + any(levels))
+    number, extent = find_dominant(stack.source, n), (-0.5, nx - 0.5, -0.5, ny - 0.5)
+    show(image, number, (1, n), "viridis", extent=extent)
+    title = "the exposure that sets most of the minimum,\n"
+    image.set_title(f"{title}in squares of {TILE} x {TILE} pixels")
+    share.barh(places, [value or 0 for value in shares], color=colours)
     share.axvline(1 / n, color="k", ls="--", lw=1, label=f"an equal part, 1/{n}")
-    share.set_title("hatched: with a warning" if any(warnings) else "")
     share.legend(loc="best", fontsize="small")
-    pedestal.plot(np.array(levels, float), places, "ok")
-    pedestal.set_title("subtracted level")
-    if not any(levels):
-        pedestal.set(xlim=(-1, 1), title="no pedestal is subtracted\nfrom this detector")
-    for axes, label in ((share, "share of the minimum"), (pedestal, f"pedestal [{stack.unit}]")):
-        axes.set(xlabel=label, ylabel="exposure", ylim=(n + 0.7, 0.3))
+    share.set(xlabel="share of the minimum", ylim=(n + 0.7, 0.3))
     if n <= FEW:
-        texts = [f"{i} {name}" for i, name in enumerate(names, start=1)]
-        share.set_yticks(places, texts, fontsize="x-small")
-        share.set_ylabel("")
-        pedestal.set_yticks(places)
+        share.set_yticks(places, names, fontsize="x-small")
+    for axes in others:
+        axes.barh(places, np.array(levels, float), color=colours)
+        axes.set(xlabel=f"pedestal [{stack.unit}]", ylim=(n + 0.7, 0.3), yticks=[])
 
 
 def draw_runs(figure, stack):
@@ -207,9 +182,9 @@ def draw_runs(figure, stack):
     show(image, stack.minimum)
     y, x = find_line_like(stack.flags == HIGH, stack.residual, stack.band[HIGH], stack.axis)
     text = f"in a run of {LONG} or more: {len(xs)}"
-    image.plot(xs, ys, "o", ms=4, mew=0.9, mfc="none", color="#E69F00", label=text)
+    image.plot(xs, ys, "s", ms=2.5, mew=0, color="#E69F00", label=text)
     text = f"maybe of an emission line: {len(x)}"
-    image.plot(x, y, "s", ms=4, mew=0.8, mfc="none", color="#56B4E9", label=text)
+    image.plot(x, y, "s", ms=6, mew=0.8, mfc="none", color="#56B4E9", label=text)
     text = "flags that repeat at one wavelength on bright structure"
     image.set_title(text if len(x) else "no flags look like an emission line")
     figure.legend(*image.get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -2,9 +2,11 @@
 
 import os
 import textwrap
+from itertools import product
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -14,10 +16,9 @@ from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 CUTS = {"high": ("nsigma_upper", "flagfrac_upper"), "low": ("nsigma_lower", "flagfrac_lower")}
 FALSE_SHARE = 0.1  # of the flags: a setting with more is not suggested
-STYLES = {"zero": "-o", "shrink": "--s", "sigma": ":^"}  # of lines, by mode
+MODES = {"zero": "#0072B2", "shrink": "#D55E00", "sigma": "#009E73"}  # and their colours
 
 
 def average_scores(scores):
@@ -145,71 +146,58 @@ def select_kind(table, kind):
 
 
 def draw_recall(figure, table, kind):
-    """Draw recall, and false positives, against strength: a column of panels for each kernel."""
+    """Draw recall against strength: a row of panels for each mode, a column for each kernel."""
     table = select_kind(table, kind)
-    kernels, cuts = sorted(table["kernel_size"].unique()), list(table["cut"].unique())
-    panels = figure.subplots(2, len(kernels), sharex=True, sharey="row", squeeze=False)
-    for (recall, false), kernel in zip(panels.T, kernels, strict=True):
-        recall.set_title(f"kernel_size {kernel}")
-        false.set(xlabel="strength [noise of minimum - median]", xscale="log")
-        rows = table[table["kernel_size"] == kernel]
-        for (mode, cut), line in rows.groupby(["mode", "cut"], sort=False):
-            style = {"ms": 4, "color": COLOURS[cuts.index(cut) % len(COLOURS)]}
+    kernels = sorted(table["kernel_size"].unique())
+    modes = [mode for mode in MODES if mode in set(table["mode"])]
+    style = {"sharex": True, "sharey": True, "squeeze": False}
+    panels = figure.subplots(len(modes), len(kernels), **style)
+    for (mode, kernel), axes in zip(product(modes, kernels), panels.ravel(), strict=True):
+        rows = table[(table["mode"] == mode) & (table["kernel_size"] == kernel)]
+        for i, (cut, line) in enumerate(rows.groupby("cut", sort=False)):
             values = line["strength"], line["recall"], line["recall_error"]
-            label = cut if mode == "sigma" else f"{cut}, {mode}"
-            recall.errorbar(*values, fmt=STYLES[mode], capsize=2, label=label, **style)
-            false.plot(line["strength"], line["false"], STYLES[mode], **style)
-        recall.grid(alpha=0.3)
-        false.grid(alpha=0.3)
-    first, below = panels[:, 0]
+            colour = colormaps["viridis"](i / rows["cut"].nunique())
+            axes.errorbar(*values, color=colour, capsize=2, label=cut)
+        axes.set(title=f"{mode}, kernel_size {kernel}", xscale="log")
+        axes.grid(alpha=0.3)
+        if kernel == kernels[-1]:
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     strengths = sorted(table["strength"].unique())
-    first.set_xticks(strengths, [f"{s:g}" for s in strengths])
-    first.minorticks_off()
-    first.set_ylabel(f"injected {kind} pixels found")
-    set_count_axis(below, "y", table["false"].max())
-    below.set_ylabel("false positives, estimated")
-    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-
-
-def set_count_axis(axes, which, most):
-    """Make an axis of counts logarithmic from 1 on, with 0 on it and every power of ten marked."""
-    ticks = [0, *(10**power for power in range(int(np.log10(max(1, most))) + 2))]
-    getattr(axes, f"set_{which}scale")("symlog", linthresh=1, linscale=0.5)
-    axes.set(**{f"{which}lim": (-0.1, 1.5 * max(1, most))})
-    axis = getattr(axes, f"{which}axis")
-    axis.set_ticks(ticks, [f"{tick:,}" for tick in ticks])
-    axis.set_minor_locator(NullLocator())
+    axes.set_xticks(strengths, [f"{s:g}" for s in strengths])
+    axes.minorticks_off()
+    figure.supxlabel("strength [noise of the residual]")
+    figure.supylabel(f"injected {kind} pixels found")
 
 
 def draw_cost(figure, points, setting):
     """Draw what each setting finds against its false positives; a star at the suggested one."""
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, kind in zip(panels, CUTS, strict=True):
-        rows = select_kind(points, kind)
-        kernels = sorted(rows["kernel_size"].unique())
-        for (kernel, mode), line in rows.groupby(["kernel_size", "mode"]):
+    kernels, most = sorted(points["kernel_size"].unique()), max(1, points["false"].max())
+    panels = figure.subplots(2, len(kernels), sharex=True, sharey=True, squeeze=False)
+    ticks = [0, *(10**power for power in range(int(np.log10(most)) + 1))]
+    for (kind, kernel), axes in zip(product(CUTS, kernels), panels.ravel(), strict=True):
+        rows = select_kind(points[points["kernel_size"] == kernel], kind)
+        for mode, line in rows.groupby("mode"):
             line = line.sort_values("false")
             values = line["false"], line["recall"], line["recall_error"]
-            style = {"ms": 5, "color": COLOURS[kernels.index(kernel) % len(COLOURS)]}
-            label = f"kernel_size {kernel}, {mode}"
-            axes.errorbar(*values, fmt=STYLES[mode], capsize=2, label=label, **style)
-        # Each cut is named once: fractions at their lowest point, sigmas at their highest.
-        for (cut, mode), line in rows.groupby(["cut", rows["mode"] == "sigma"]):
-            row = line.loc[line["recall"].idxmax() if mode else line["recall"].idxmin()]
-            text = f"{cut.split()[1]}{' sigma' if mode else ''}"
-            style = {"ha": "right" if mode else "left", "fontsize": "small", "color": "0.3"}
-            shift = (-4, 9) if mode else (6, -10)
-            place = row["false"], row["recall"]
-            axes.annotate(text, place, shift, textcoords="offset points", **style)
+            axes.errorbar(*values, fmt=".-", color=MODES[mode], capsize=2, label=mode)
+            if mode == "zero" and "shrink" in set(rows["mode"]):
+                continue  # its cuts are those of shrink, in the same order
+            for _, row in line.iterrows():
+                text, place = row["cut"].split()[1], (row["false"], row["recall"])
+                style = {"color": MODES[mode], "fontsize": "small"}
+                shift = (-14, 4) if mode == "sigma" else (5, -9)
+                axes.annotate(text, place, shift, textcoords="offset points", **style)
         chosen = rows[(rows[list(setting)] == pd.Series(setting)).all(axis=1)]
         star = {"ms": 18, "mfc": "none", "mec": "black", "zorder": 5}
         axes.plot(chosen["false"], chosen["recall"], "*", label="suggested", **star)
-        set_count_axis(axes, "x", rows["false"].max())
-        axes.set(xlabel="false positives, estimated", title=f"{kind} pixels")
+        axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.set(title=f"{kind} pixels, kernel_size {kernel}", xlim=(-0.9, 5 * most))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("injected pixels found, all strengths")
-    legend = panels[0].get_legend_handles_labels()
-    figure.legend(*legend, loc="outside lower center", ncols=3)
+    figure.supxlabel("false positives, estimated")
+    figure.supylabel("injected pixels found, all strengths")
+    panels[0, 0].legend(loc="lower left")
 
 
 def options():
@@ -237,11 +225,11 @@ def main(arguments):
     ):
         with atomic_write(os.path.join(arguments.folder, name)) as part, open(part, "w") as file:
             file.write(text)
-    wide = max(6, 4 * table["kernel_size"].nunique()), 8
+    wide = 2 + max(6, 4 * table["kernel_size"].nunique()), 8.5
     for name, size, heading, draw, *shown in (
         ("recall_high", wide, title, draw_recall, table, "high"),
         ("recall_low", wide, title, draw_recall, table, "low"),
-        ("cost", (12, 5.5), f"{title}\n{textwrap.fill(line, 140)}", draw_cost, points, setting),
+        ("cost", wide, f"{title}\n{textwrap.fill(line, 140)}", draw_cost, points, setting),
     ):
         figure = Figure(figsize=size, dpi=100, layout="constrained")
         draw(figure, *shown)
