@@ -182,14 +182,15 @@ def main(arguments):
         planes = pack_images(stack.median, stack.residual, before, step, stack.axis)
         if sum(map(len, planes.values())) <= room:
             break
-    reach, limits = max(10 * sigma, 1e-9), find_limits(stack.minimum)
-    residual = -reach, reach
-    facts = {name: getattr(stack, name) for name in ("exposure", "unit", "axis", "sigma")}
+    facts = {name: getattr(stack, name) for name in ("exposure", "target", "unit", "axis", "sigma")}
     facts |= {"title": format_title(header), "settings": format_settings(header)}
     facts |= {"stack": header["BPXSTACK"], "n_exposures": header["BPXNEXP"]}
     facts |= {"low": header.get("BPXTHLO", 0), "high": header.get("BPXTHHI", 0)}
     facts |= {"shape": stack.flags.shape, "linear": LINEAR, "step": step}
-    facts["limits"] = {"images": limits, "exposure": find_limits(before), "residual": residual}
+    reach = max(10 * sigma, 1e-9)
+    facts["limits"] = {"images": find_limits(stack.minimum), "residual": (-reach, reach)}
+    # Of good pixels near zero: the minimum is a sum of two codes, the exposure is coded by 2 steps.
+    facts["errors"] = dict.fromkeys(IMAGES, step) | dict.fromkeys(("median", "residual"), step / 2)
     facts["wavelengths"] = bool(np.isfinite(stack.wavelengths).any())
     page = load_template("blink.html")
     with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:

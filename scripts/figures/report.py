@@ -12,11 +12,13 @@ from badpix_selfcal.cli import parser
 from badpix_selfcal.figure_table import FIGURES
 from badpix_selfcal.fits_io import read_primary
 from badpix_selfcal.flag_diagnostics import LONG
-from badpix_selfcal.labels import format_settings, format_title, list_exposures
+from badpix_selfcal.labels import format_settings, format_target, format_title, list_exposures
 from badpix_selfcal.page_templates import load_template
 from badpix_selfcal.paths import SKIPPED
+from badpix_selfcal.summary import list_warnings
 
 FAILED = ("failed", "not reached")
+FROM_SUMMARY = ("program", "target", "n_new", "warnings")
 
 
 def collect_roles(members):
@@ -42,11 +44,10 @@ def collect_roles(members):
 
 
 def format_roles(roles):
-    """Count the exposures of a stack by role, such as "4 science, 2 background"."""
-    counts = {role: sum(role in own for own in roles.values()) for role in COMBINED}
-    text = ", ".join(f"{n} {role}" for role, n in counts.items() if n)
-    several = sum(counts.values()) > len(roles)
-    return f"{text} ({len(roles)} files; one may have several roles)" if several else text
+    """Count exposures by their first role, such as "6 exposures: 4 science, 2 background"."""
+    first = [own[0] for own in roles.values()]
+    text = ", ".join(f"{first.count(role)} {role}" for role in COMBINED if role in first)
+    return f"{len(first)} exposure{'s' if len(first) > 1 else ''}: {text}"
 
 
 def list_products(members, summary, status):
@@ -63,14 +64,14 @@ def list_products(members, summary, status):
     Returns
     -------
     products : list of dict
-        In the order of members: association, product, science, stack, n_new and warnings of the
-        summary, status, message.
+        In the order of members: association, product, science, stack, of the summary FROM_SUMMARY,
+        status, message.
     """
     columns = ["association", "product", "exposure", "stack"]
     products = members.loc[members["exptype"] == "science", columns]
     products = products.rename(columns={"exposure": "science"})
-    counts = summary[["association", "product", "n_new", "warnings"]]
-    products = products.merge(counts, "left").merge(status, "left").fillna("")
+    found = summary[["association", "product", *FROM_SUMMARY]]
+    products = products.merge(found, "left").merge(status, "left").fillna("")
     products = products.to_dict("records")
     for row in products:
         if row["status"] in FAILED:
@@ -111,23 +112,21 @@ def make_card(stack, roles, products, root):
     card : dict
         Without a header where the stack has no flags.
     """
-    warnings = (row["warnings"] for row in products)
-    card = {
-        "stack": stack,
-        "title": stack,
-        "products": products,
-        "roles": format_roles(roles),
-        "warnings": list(dict.fromkeys(filter(None, warnings))),
-    }
+    targets = dict.fromkeys(format_target(row["program"], row["target"]) for row in products)
+    card = {"stack": stack, "title": stack, "products": products, "warnings": []}
+    card |= {"roles": format_roles(roles), "target": "; ".join(filter(None, targets))}
     flags = os.path.join(root, "stacks", stack, "flags.fits")
     if not os.path.exists(flags):
         return card
+    n_background = sum(own[0] == "background" for own in roles.values())
     header = read_primary(flags)
+    counts = {"n_exposures": len(roles), "n_background": n_background}
     figures, regions = os.path.join(root, "figures", stack), f"figures/{stack}/flags.reg"
     thumbnail = read_file(os.path.join(root, "report", f"{stack}.png"))
     return {
         **card,
         "header": header,
+        "warnings": list_warnings(header, counts),
         "title": format_title(header),
         "settings": format_settings(header),
         "unit": header.get("BUNIT", ""),
@@ -164,7 +163,7 @@ def options():
 def main(arguments):
     """Write ``report.html``."""
     members = read_table(arguments.members)
-    summary = read_table(arguments.summary, ("association", "product", "n_new", "warnings"))
+    summary = read_table(arguments.summary, ("association", "product", *FROM_SUMMARY))
     status = read_table(arguments.status, ("association", "status", "stage", "message"))
     products = list_products(members, summary, status)
     root = os.path.dirname(arguments.output)
@@ -173,12 +172,12 @@ def main(arguments):
         for stack, roles in collect_roles(members).items()
     ]
     text = load_template("report.html").render(
-        cards=sorted(cards, key=lambda card: (card["title"], card["stack"])),
+        cards=sorted(cards, key=lambda card: (card["title"], card["target"])),
         products=products,
         long=LONG,
         provenance=json.loads(read_file(arguments.provenance) or "{}"),
         recall=read_table(arguments.recall).to_dict("records"),
-        shared=os.path.exists(os.path.join(root, "figures", "shared.png")),
+        shared=len(read_table(os.path.join(root, "figures", "shared.csv"))),
     )
     with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
         file.write(text)

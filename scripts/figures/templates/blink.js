@@ -89,10 +89,9 @@ const diverging = Array.from({ length: 256 }, (_, i) => {
 });
 
 let blank;
-const stretch = { images: 0, exposure: 0, residual: 0 };
+const stretch = { images: 0, residual: 0 };
 const pictures = {}; // name to {canvas, key of its stretch}
-const KINDS = { residual: "residual", before: "exposure", after: "exposure" };
-const kind = (name) => KINDS[name] ?? "images"; // images of a kind share their stretch
+const kind = (name) => (name === "residual" ? name : "images"); // images share their stretch
 
 function limits(name) {
   const factor = 10 ** (stretch[kind(name)] / 50);
@@ -194,9 +193,10 @@ function paint() {
 function drawMarks() {
   const scale = view.scale;
   const ratio = window.devicePixelRatio || 1;
-  if (scale < 3 * ratio && view.image !== "flags") return; // they would bury the image
   const [x0, y1] = toImage(0, 0), [x1, y0] = toImage(canvas.width, canvas.height);
-  const size = Math.max(scale, 2.5 * ratio);
+  // Of the whole detector, all marks together cover a twentieth, so that the image is seen.
+  const dot = scale * Math.sqrt((0.05 * nx * ny) / flagged.length);
+  const size = Math.max(scale, Math.min(2.5 * ratio, Math.max(ratio, dot)));
   context.lineWidth = Math.max(1.5 * ratio, scale / 16);
   for (const place of flagged) {
     const x = place % nx, y = (place / nx) | 0;
@@ -265,7 +265,6 @@ function mark() {
   slider.value = -stretch[kind(view.image)];
   slider.disabled = view.image === "flags";
   element("scale").hidden = view.image === "flags";
-  element("legend").hidden = view.image !== "flags";
   element("bar").className = view.image === "residual" ? "residual" : "grey";
   limits(view.image).forEach((value, i) => (element(i ? "high" : "low").textContent = short(value)));
 }
@@ -280,21 +279,17 @@ function toggleBlinking() {
 
 let order = [];
 function sort() {
-  const place = order[view.current];
-  const size = new Map();
-  flagged.forEach((p) => {
-    const high = (data.mask[p] & 3) === HIGH;
-    size.set(p, data.residual[p] / (high ? facts.high : facts.low)); // in units of the threshold
-  });
+  const size = (p) => Math.abs(data.residual[p]);
   const by = element("order").value;
   order = flagged.filter((p) => by !== "high" && by !== "low"
     || (data.mask[p] & 3) === (by === "high" ? HIGH : LOW));
   if (by !== "place") {
     const sign = by === "weakest" ? 1 : -1;
-    order.sort((a, b) => sign * (size.get(a) - size.get(b)));
+    order.sort((a, b) => sign * (size(a) - size(b)));
   }
-  view.current = place === undefined ? -1 : order.indexOf(place);
+  view.current = -1;
   told();
+  draw();
 }
 
 function step(by) {
@@ -320,6 +315,11 @@ function told() {
 // ---- the readout -------------------------------------------------------------------------------
 
 const short = (value) => (value === 0 ? "0" : Number(value.toPrecision(4)).toString());
+function rounded(value, error) { // to two digits of its error
+  if (!error) return short(value);
+  const digits = Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(error))));
+  return `${value.toFixed(digits)} ± ${error.toFixed(digits)}`;
+}
 
 function tell() {
   let x, y;
@@ -331,12 +331,13 @@ function tell() {
   element("xy").textContent = inside ? `x ${x}  y ${y}` : "–";
   element("ds9").textContent = inside ? `(${x + 1}, ${y + 1})` : "–";
   for (const name of ["minimum", "median", "residual", "before", "after"]) {
-    const value = !inside ? "–" : bits & blank[name] ? "no value" : short(data[name][place]);
-    element(`at-${name}`).textContent = value;
+    const value = data[name]?.[place], error = bits & 3 ? 0 : facts.errors[name] + 0.01 * Math.abs(value);
+    const text = (unit) => rounded(value / unit, error / unit);
+    element(`at-${name}`).textContent = !inside ? "–" : bits & blank[name] ? "no value" : text(1);
+    if (name !== "residual") continue;
+    const known = inside && !(bits & blank[name]) && facts.sigma;
+    element("at-sigma").textContent = known ? `${text(facts.sigma)} σ` : "–";
   }
-  const valued = inside && !(bits & blank.residual);
-  element("at-sigma").textContent = valued && facts.sigma
-    ? `${(data.residual[place] / facts.sigma).toFixed(1)} σ` : "–";
   const words = [];
   if (bits & 3) words.push((bits & 3) === HIGH ? "flagged high" : "flagged low");
   if (bits & KNOWN) words.push("DO_NOT_USE before");
@@ -430,9 +431,8 @@ NAMES.forEach((name, i) => (keys[i + 1] = () => show(name)));
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.matches("select, input");
-  if (typing && (event.key.startsWith("Arrow") || event.key === " ")) return;
-  if (event.key === " " && event.target.matches("button, a")) event.target.blur();
+  if (event.key === " " && event.target.matches("a, button, input, select, summary")) return;
+  if (event.key.startsWith("Arrow") && event.target.matches("input, select")) return;
   const action = keys[event.key];
   if (!action) return;
   event.preventDefault();
@@ -462,10 +462,12 @@ element("stretch").addEventListener("input", (event) => {
   mark();
   draw();
 });
-element("order").addEventListener("change", (event) => {
+element("order").addEventListener("change", () => {
   sort();
-  event.target.blur();
-  draw();
+  step(1);
+});
+document.addEventListener("click", (event) => { // so that the space bar blinks after it
+  if (event.detail) event.target.closest("button")?.blur();
 });
 new ResizeObserver(resize).observe(canvas);
 
