@@ -13,6 +13,7 @@ from astropy.io import fits
 from conftest import ROOT, Workflow, call, flag, planes_of, write_association, write_exposure
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 from PIL import Image
 
 from badpix_selfcal.cli import list_programs
@@ -23,7 +24,7 @@ from badpix_selfcal.labels import format_title
 from badpix_selfcal.median import running_median
 from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
 from badpix_selfcal.parameters import SETTING
-from badpix_selfcal.robust_stats import measure_local_scatter, measure_scatter
+from badpix_selfcal.robust_stats import measure_scatter
 from badpix_selfcal.save_figure import save_figure
 from badpix_selfcal.threshold import flag_outliers
 from badpix_selfcal.wavelengths import read_wavelengths
@@ -31,12 +32,12 @@ from demo.detectors import DETECTORS
 from demo.recall import count_found as count_recall
 from demo.simulate import simulate_exposure
 from demo.simulate_bad_pixels import simulate_bad_pixels
-from figures.draw_shared import count_shared
+from figures import draw_shared
 from figures.draw_stack import format_regions
-from figures.report import collect_roles, format_roles, list_products
+from figures.report import FROM_SUMMARY, collect_roles, format_roles, list_products
 from figures.stack import Stack
-from figures.stack_maps import measure_dominance
-from figures.stack_plots import count_expected, count_known
+from figures.stack_maps import draw_sources, draw_stages, find_dominant
+from figures.stack_plots import draw_histogram, draw_places
 from tune.draw_tune import average_scores, suggest, sum_strengths
 from tune.inject import STRENGTHS, choose_injections
 from tune.score import count_found
@@ -54,6 +55,11 @@ def is_picture(path):
     """Tell whether a file is a picture with data in colour; axes and letters are black on white."""
     colour = np.ptp(imread(path)[..., :3], axis=2) > 0.1
     return np.count_nonzero(colour) > 100
+
+
+def read_stack(files, exposure, **more):
+    files = {name: files[name] for name in ("minimum", "median", "flags")}
+    return Stack(SimpleNamespace(**files, exposure=exposure, **more))
 
 
 def read_numbers(folder):
@@ -134,8 +140,8 @@ def test_what_draws_and_tunes_again(run):
 
 
 @pytest.mark.parametrize(("case", "without_colour"), [
-    ("no valid pixel", {"cuts", "tails"}),
-    ("constant", {"cuts", "runs", "tails"}),
+    ("no valid pixel", {"cuts"}),
+    ("constant", {"cuts", "runs"}),
     ("nothing flagged of many", {"cuts"}),
     ("one exposure", set()),
 ])  # fmt: skip
@@ -165,16 +171,32 @@ def test_figures_in_units_of_the_noise(tmp_path):
     inputs = *(files[name] for name in ("minimum", "median", "flags")), exposures[0]
     call("draw_stack", *inputs, tmp_path / "figures", "--noise", files["noise"])
     assert all(is_picture(tmp_path / "figures" / f"{name}.png") for name in NAMES_OF_FIGURES)
-    assert "(minimum - median) / noise" in (tmp_path / "figures/histogram.svg").read_text()
+    assert "residual / noise" in (tmp_path / "figures/histogram.svg").read_text()
     numbers = read_numbers(tmp_path / "figures")
     assert (numbers["threshold"], float(numbers["nsigma_lower"])) == ("sigma", 7)
     assert "flagfrac_lower" not in numbers
-    names = ("minimum", "median", "flags", "exposure", "noise")
-    stack = Stack(SimpleNamespace(**dict(zip(names, (*inputs, files["noise"]), strict=True))))
+    stack = read_stack(files, exposures[0], noise=files["noise"])
     noise = fits.getdata(files["noise"])
     assert np.array_equal(stack.band[2], 5 * noise, equal_nan=True)
     assert np.array_equal(stack.band[1], -7 * noise, equal_nan=True)
     assert np.array_equal(stack.scaled > stack.thresholds[2], stack.flags == 2)
+
+
+def test_panels_have_one_order_and_say_of_what(tmp_path):
+    """Along the dispersion first; no panel of pedestals where none is subtracted."""
+    for detector, axes, n in (("NRS1", "xy", 2), ("MIRIFUSHORT", "yx", 3)):
+        paths = [tmp_path / f"e{i}_{detector.lower()}_rate.fits" for i in range(2)]
+        exposures = [write_exposure(path, detector, seed=i) for i, path in enumerate(paths)]
+        stack, found = read_stack(flag(tmp_path / detector, exposures), exposures[0]), []
+        for draw in (draw_places, draw_sources, draw_histogram, draw_stages):
+            figure = Figure()
+            draw(figure, stack)
+            found.append([panel.get_xlabel() or panel.get_ylabel() for panel in figure.axes])
+        places, sources, histogram, stages = found
+        assert places[:2] == [f"{axis} [pixel]" for axis in axes]
+        assert sources == ["x [pixel]", "share of the minimum", "pedestal [DN/s]"][:n]
+        assert histogram == ["residual [DN/s]", "residual / noise"]
+        assert stages[-2:] == ["minimum, median [DN/s]", "residual [DN/s]"]
 
 
 def test_a_plain_run_imports_no_matplotlib(nods):
@@ -205,11 +227,10 @@ def test_roles_and_status_of_products():
     roles = collect_roles(members)
     assert roles["s"] == {"e": ["science", "selfcal"], "f": ["background"]}
     assert set(roles) == {"s", "t", "u"}
-    said = "1 science, 1 background, 1 selfcal (2 files; one may have several roles)"
-    assert format_roles(roles["s"]) == said
-    assert format_roles({"a": ["science"], "b": ["background"]}) == "1 science, 1 background"
-    counts = [(n, n, "3", f"of {n}") for n in "abc"]
-    summary = pd.DataFrame(counts, columns=["association", "product", "n_new", "warnings"])
+    assert format_roles(roles["s"]) == "2 exposures: 1 science, 1 background"
+    assert format_roles({"a": ["selfcal"]}) == "1 exposure: 1 selfcal"
+    counts = [(n, n, *FROM_SUMMARY[:2], "3", f"of {n}") for n in "abc"]
+    summary = pd.DataFrame(counts, columns=["association", "product", *FROM_SUMMARY])
     status = [("c", "failed", "pedestal", "m"), ("d", "not reached", "", "")]
     status = pd.DataFrame(status, columns=["association", "status", "stage", "message"])
     found = list_products(members, summary, status)
@@ -220,27 +241,27 @@ def test_roles_and_status_of_products():
     assert (found[0]["n_new"], found[3]["n_new"]) == ("3", "")
 
 
-def test_flags_that_stacks_share():
+def test_flags_that_stacks_share(tmp_path, monkeypatch):
     a, b = np.zeros((2, 10, 10), np.uint8)
     a[0, :4] = 2
     b[0, 2:5] = 2
     b[1, 0] = 1
-    rows = count_shared("NRS1", [({"BPXSTACK": "a"}, a), ({"BPXSTACK": "b"}, b)])
-    assert ("NRS1", "high", "a", "b", 4, 3, 2, 0.12) in rows
-    assert ("NRS1", "low", "b", "a", 1, 0, 0, 0.0) in rows
+    paths, texts = [], []
+    for name, flags in {"a": a, "b": b, "c": a}.items():
+        header = {"DETECTOR": "NRS2" if name == "c" else "NRS1", "BPXSTACK": name, "BPXNEXP": 2}
+        fits.PrimaryHDU(flags, fits.Header(header)).writeto(tmp_path / name)
+        paths.append(tmp_path / name)
+
+    def see(figure, path):
+        texts.extend(text.get_text() for text in figure.findobj(Text))
+
+    monkeypatch.setattr(draw_shared, "save_figure", see)
+    call("draw_shared", *paths, "--table", tmp_path / "s.csv", "--picture", tmp_path / "s.png")
+    rows = (tmp_path / "s.csv").read_text().splitlines()[1:]
+    assert "NRS1,high,a,b,4,3,2,0.12" in rows
+    assert "NRS1,low,b,a,1,0,0,0.0" in rows
     assert len(rows) == 4
-
-
-def test_known_bits_against_chance():
-    dq, flags = np.zeros((10, 10), np.uint32), np.zeros((10, 10), np.uint8)
-    dq[0, :5] = 1
-    dq[5, 5] = 1 << 31
-    flags[0, 0], flags[1, 1], flags[9, 9] = 2, 1, 2
-    rows = {name: rest for name, *rest in count_known(flags, dq)}
-    assert rows["DO_NOT_USE"] == [1, pytest.approx(3 * 0.05)]
-    assert rows["REFERENCE_PIXEL"] == [0, pytest.approx(0.03)]
-    assert rows["next to a\nDO_NOT_USE pixel"] == [1, pytest.approx(3 * 0.07)]
-    assert len(rows) == 3
+    assert {"NRS2: one stack, nothing to compare", "50", "67"} <= set(texts)
 
 
 def test_names_of_dq_are_those_of_jwst():
@@ -251,32 +272,9 @@ def test_names_of_dq_are_those_of_jwst():
     }
 
 
-def test_dominance():
+def test_the_exposure_that_sets_most():
     source = np.array([[1, 1, 2, 2, 0, 0], [1, 2, 2, 2, 0, 0]])
-    share, number = measure_dominance(source, 2, tile=2)
-    assert np.array_equal(share, [[0.75, 1, np.nan]], equal_nan=True)
-    assert np.array_equal(number, [[1, 2, np.nan]], equal_nan=True)
-
-
-@pytest.mark.parametrize("n", [1, 4])
-def test_what_is_expected_from_noise_is_what_noise_gave(rng, n):
-    """The minimum of several exposures, with noise that differs from slice to slice."""
-    sigma = np.where(np.arange(500) % 16 < 12, 1.0, 0.2)
-    image = rng.normal(0, 1, (n, 400, 500)).min(axis=0)
-    image -= np.median(image)
-    unit = measure_scatter(image)
-    image, level = image * sigma, np.broadcast_to(unit * sigma, image.shape)
-    around = measure_local_scatter(image, 2)
-    for column in (6, 14):  # in a slice, and in a gap
-        assert np.median(around[:, column]) == pytest.approx(level[0, column], rel=0.1)
-    thresholds = np.array([1.5, 2.5])
-    expected = count_expected(level, thresholds, n)
-    for numbers, side in zip(expected, (-image, image), strict=True):
-        found = [np.count_nonzero(side > threshold) for threshold in thresholds]
-        assert found == pytest.approx(numbers, rel=0.1, abs=15)
-    image[rng.random(image.shape) < 0.01], image[:10] = 1e6, np.nan  # outliers change little
-    assert measure_scatter(image / sigma) == pytest.approx(unit, rel=0.03)
-    assert measure_scatter(np.full((3, 3), np.nan)) == 0
+    assert np.array_equal(find_dominant(source, 2, tile=2), [[1, 2, np.nan]], equal_nan=True)
 
 
 def test_a_picture_is_small_and_keeps_its_colours(tmp_path, rng):

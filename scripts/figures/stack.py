@@ -37,10 +37,10 @@ class Stack:
         self.sigma, self.axis = measure_scatter(self.residual), self.header["BPXAXIS"]
         self.unit = self.header.get("BUNIT", "unknown unit")
         self.by_noise, noise = bool(getattr(files, "noise", None)), 1
-        prefix, sign, self.scaled_name = "BPXTH", 1, f"residual [{self.unit}]"
+        self.scaled_name, prefix, sign = f"residual [{self.unit}]", "BPXTH", 1
         if self.by_noise:
             noise, _ = read_image(files.noise)
-            prefix, sign, self.scaled_name = "BPXNS", -1, "residual / noise"
+            self.scaled_name, prefix, sign = "residual / noise", "BPXNS", -1
         low, high = (self.header.get(f"{prefix}{end}", np.nan) for end in ("LO", "HI"))
         self.scaled, self.thresholds = self.residual / noise, {LOW: sign * low, HIGH: high}
         self.band = {k: np.broadcast_to(t * noise, shape) for k, t in self.thresholds.items()}
