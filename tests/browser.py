@@ -33,13 +33,15 @@ def try_start(options, service):
         print(error)
 
 
-def resize(browser, width=1500, height=1000):
+def resize(browser, width=1500, height=1000, scheme="light"):
     """Empty a browser's page and resize it, in pixels; at a phone's width, with touch."""
     browser.get("about:blank")
     browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
     # By the protocol, as a window has a least width, and a frame.
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     list_errors(browser), list_requests(browser)  # forget those of other tests
     return browser
 
