@@ -16,7 +16,8 @@ from conftest import Workflow, copy_run, write_association, write_exposure
 
 from badpix_selfcal.associations import read_members, stack_name
 from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
-from tools.verify import find_refusal, list_jobs, options, verify_stack, verify_tables
+from badpix_selfcal.parameters import PARAMETERS
+from tools.verify import find_refusal, list_jobs, read_values, verify_stack, verify_tables
 
 NAMES = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
 LAST = "results are what today's inputs and parameters make, to the bit."
@@ -56,7 +57,7 @@ def today():
     return members, paths, config, list_jobs(members, config)
 
 
-VALUES = vars(options().parse_args(["--config", ""]))
+VALUES = read_values({p.name: p.default for p in PARAMETERS})
 
 
 def find_faults(inputs):

@@ -259,10 +259,18 @@ def read_image(path, extension=0):
 
 
 def add_cards(header, *cards):
-    """Add (keyword, value, comment) cards to a header, less NaN and infinities: FITS has none."""
+    """
+    Add (keyword, value, comment) cards to a header, less NaN and infinities: FITS has none.
+
+    Returns
+    -------
+    header : FITSHDR
+        The same.
+    """
     for keyword, value, comment in cards:
         if not isinstance(value, float) or math.isfinite(value):
             header.add_record({"name": keyword, "value": value, "comment": comment})
+    return header
 
 
 def with_unit(header, text):

@@ -12,7 +12,7 @@ from badpix_selfcal.associations import (
     read_members,
     read_members_table,
 )
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import open_fits, science_of, shape_of
@@ -101,8 +101,7 @@ def check_members(members, config, prefix=""):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
+    options = parser(__doc__, members="members.csv")
     options.add_argument("--config", required=True, help="the config, JSON")
     return options
 
@@ -116,8 +115,7 @@ def main(arguments):
     rows = [(f"{name}.json", "warning", f"left out: {reason}") for name, reason in left_out]
     found = pd.concat([found, pd.DataFrame(rows, columns=COLUMNS)])
     output = prefix + path_of("check")
-    with atomic_write(output) as part:
-        found.to_csv(part, index=False)
+    write_text(output, found.to_csv(index=False))
     lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)
     errors, warnings = lines.get("error", []), lines.get("warning", [])
     for line in warnings[:MOST]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from badpix_selfcal.associations import COMBINED, read_members_table
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser, warn
 from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL, REFERENCE_PIXEL
 from badpix_selfcal.errors import InputError
@@ -176,9 +176,9 @@ def write_mask(path, flagged, header, dates, merged=None):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("output", help="folder for {detector}.fits and {detector}.csv")
+    options = parser(
+        __doc__, members="members.csv", output="folder for {detector}.fits and {detector}.csv"
+    )
     options.add_argument("--runs", nargs="*", default=[], help="working directories of other runs")
     options.add_argument(
         "--min-fraction", type=float, default=0.5, help="of the stacks that flag a pixel"
@@ -207,8 +207,7 @@ def main(arguments):
         flagged = find_often_flagged([stack.flagged for stack in found], arguments.min_fraction)
         path = os.path.join(arguments.output, f"{detector.lower()}.fits")
         write_mask(path, flagged, found[0].header, list(table["date"]), merge.get(detector))
-        with atomic_write(path.removesuffix("fits") + "csv") as part:
-            table.to_csv(part, index=False)
+        write_text(path.removesuffix("fits") + "csv", table.to_csv(index=False))
         print(f"{path}: {np.count_nonzero(flagged)} pixels, from {len(found)} stacks")
         if len(found) == 1:
             warn(f"mask: warning: {detector} has one stack: mask_min_fraction has no effect")

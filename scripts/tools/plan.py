@@ -116,8 +116,7 @@ def measure_backgrounds(members):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
+    options = parser(__doc__, members="members.csv")
     options.add_argument("--config", required=True, help="the config, JSON")
     options.add_argument("--cores", type=int, default=1, help="of the run")
     return options

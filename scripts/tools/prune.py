@@ -136,8 +136,7 @@ def refuse_during_run(own):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
+    options = parser(__doc__, members="members.csv")
     options.add_argument("--delete", action="store_true", help="delete what is listed")
     return options
 

@@ -3,6 +3,7 @@
 
 by_noise = config["threshold"] == "sigma"
 shrink = used["edge_mode"] == "shrink"
+stack_resources = {"mem_mb": stack_memory, "runtime": stack_runtime}
 
 
 # Both hold disk_mb, so that its limit bounds the temporary planes: a minimum comes first.
@@ -10,6 +11,7 @@ rule pedestal:
     """The planes of a stack, each less its residual pedestal."""
     input:
         exposures,
+        added=[],
     output:
         temp(RESULTS["pedestal"]),
     log:
@@ -25,8 +27,8 @@ rule pedestal:
         exposures=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output}"
-        " -- {params.exposures:q}"
+        "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
+        " --output {output} -- {params.exposures:q}"
 
 
 rule minimum:
@@ -92,11 +94,9 @@ rule median:
     params:
         code=code("stages/median"),
         parameters=parameters.format_options("median", used),
-        excluded=lambda wildcards, input: (
-            f"--excluded {input.excluded}" if input.excluded else ""
-        ),
     shell:
-        "selfcal median {params.parameters} {params.excluded} --log {log} {input.minimum} {output}"
+        "selfcal median {params.parameters} --excluded {input.excluded} --log {log}"
+        " {input.minimum} {output}"
 
 
 rule noise:
@@ -161,15 +161,10 @@ rule threshold:
     params:
         code=code("stages/threshold"),
         parameters=parameters.format_options("threshold", used),
-        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
-        repeats=lambda wildcards, input: (
-            f"--repeats {input.repeats} {parameters.format_options('repeats', used)}"
-            if input.repeats
-            else ""
-        ),
+        repeats=parameters.format_options("repeats", used),
     shell:
-        "selfcal threshold {params.parameters} {params.noise} {params.repeats} --log {log}"
-        " {input.images} {output}"
+        "selfcal threshold {params.parameters} {params.repeats} --noise {input.noise}"
+        " --repeats {input.repeats} --log {log} {input.images} {output}"
 
 
 rule write_back:
