@@ -30,14 +30,12 @@ MEMBER_LINK = re.compile(rf".+_([0-9a-f]{{12}}|{SKIPPED})\.\w+")  # beside flagg
 PART = re.compile(r"\.[\w-]+\.part")  # left by a program that was killed
 
 
-def list_wanted(members):
-    """Return the paths of the results that associations ask for."""
-    wanted = set(list_flagged(members)["flagged"])
-    for stack in members["stack"].unique():
-        wanted |= {path_of(name, stack=stack) for name in OF_STACK}
-    for association in members["association"].unique():
-        wanted |= {path_of(name, association=association) for name in OF_ASSOCIATION}
-    return wanted
+def list_results(stacks, associations):
+    """Return the paths of all results of stacks and associations."""
+    return {
+        *(path_of(name, stack=stack) for name in OF_STACK for stack in stacks),
+        *(path_of(name, association=a) for name in OF_ASSOCIATION for a in associations),
+    }
 
 
 def list_left_over(wanted):
@@ -53,9 +51,7 @@ def list_left_over(wanted):
     files : dict of str to list of str
         The workflow's files of each result, of which a folder may hold others.
     """
-    patterns = [path_of(name, stack="*") for name in OF_STACK]
-    patterns += [path_of(name, association="*") for name in OF_ASSOCIATION]
-    patterns.append(path_of("flagged", stack=SKIPPED, exposure="*"))
+    patterns = list_results("*", "*") | {path_of("flagged", stack=SKIPPED, exposure="*")}
     found = {path for pattern in patterns for path in glob(pattern)} - wanted
     folder = os.path.dirname(path_of("associate"))
     found |= set(filter(os.path.islink, glob(f"{folder}/*"))) - list_member_links(wanted)
@@ -147,7 +143,8 @@ def main(arguments):
     if arguments.delete:
         refuse_during_run(arguments.members)
     os.chdir(find_prefix(arguments.members, "members") or ".")
-    left = list_left_over(list_wanted(members))
+    wanted = list_results(members["stack"].unique(), members["association"].unique())
+    left = list_left_over(wanted | {*list_flagged(members)["flagged"]})
     total = sum(os.lstat(file).st_size for files in left.values() for file in files) / 1e6
     for path, files in left.items():
         print(path)
