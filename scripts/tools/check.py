@@ -63,13 +63,15 @@ def check_stack(stack, exposures, dispersion_axis):
         yield next(iter(exposures)), "error", f"{error}; set dispersion_axis to 1 or 2"
 
 
-def check_members(members, config, prefix=""):
+def check_members(members, left_out, config, prefix=""):
     """
     Check all exposures, and the folders of flagged ones.
 
     Parameters
     ----------
     members : DataFrame
+    left_out : dict of str to str
+        As of `read_members`.
     config : dict
         The keys dispersion_axis and save_flagged_bkg.
     prefix : str
@@ -96,24 +98,22 @@ def check_members(members, config, prefix=""):
     science = members[members["exptype"] == "science"]
     for row in science[science["stack"] == SKIPPED].itertuples():
         rows.append((f"{row.association}.json", "warning", f"product {row.product} is skipped"))
+    rows += [(f"{n}.json", "warning", f"left out: {why}") for n, why in left_out.items()]
     return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates()
 
 
 def options():
     """Return the argument parser."""
     options = parser(__doc__, members="members.csv")
-    options.add_argument("--config", required=True, help="the config, JSON")
+    options.add_argument("--config", required=True, type=json.loads, help="the config, JSON")
     return options
 
 
 def main(arguments):
     """Write ``check.csv``; fail where a run would."""
-    members, config = read_members_table(arguments.members), json.loads(arguments.config)
+    members, config = read_members_table(arguments.members), arguments.config
     prefix = find_prefix(arguments.members, "members")
-    found = check_members(members, config, prefix)
-    left_out = read_members(config)[2].items()
-    rows = [(f"{name}.json", "warning", f"left out: {reason}") for name, reason in left_out]
-    found = pd.concat([found, pd.DataFrame(rows, columns=COLUMNS)])
+    found = check_members(members, read_members(config)[2], config, prefix)
     output = prefix + path_of("check")
     write_text(output, found.to_csv(index=False))
     lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)

@@ -1,5 +1,6 @@
 """Say what a run would make, and whether there is room for it."""
 
+import json
 import math
 import os
 import shutil

@@ -3,7 +3,6 @@
 
 by_noise = config["threshold"] == "sigma"
 shrink = used["edge_mode"] == "shrink"
-stack_resources = {"mem_mb": stack_memory, "runtime": stack_runtime}
 
 
 # Both hold disk_mb, so that its limit bounds the temporary planes: a minimum comes first.
@@ -11,7 +10,6 @@ rule pedestal:
     """The planes of a stack, each less its residual pedestal."""
     input:
         exposures,
-        added=[],
     output:
         temp(RESULTS["pedestal"]),
     log:
@@ -27,8 +25,8 @@ rule pedestal:
         exposures=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal pedestal --stack={wildcards.stack} --add {input.added} --log {log}"
-        " --output {output} -- {params.exposures:q}"
+        "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output}"
+        " -- {params.exposures:q}"
 
 
 rule minimum:
