@@ -28,17 +28,19 @@ def test_flagged_in_enough_stacks_and_what_changed_against_dq():
     assert count_changes(flagged, judged, known) == (2, 3, 1, 1, 1)
 
 
+def fill_meta(model, **meta):
+    """Fill in the metadata of a full-frame image of MIRIFULONG, and more."""
+    detector = {"name": "MIRI", "detector": "MIRIFULONG"}
+    axes = {"xstart": 1, "ystart": 1, "xsize": 1032, "ysize": 1024, "fastaxis": 1, "slowaxis": 2}
+    meta |= {"instrument": detector, "subarray": {"name": "FULL", **axes}}
+    for key, value in meta.items():
+        model[f"meta.{key}"] = value
+
+
 def ramp(path):
     with RampModel((1, 2, *SHAPE)) as model:
-        meta = {
-            "instrument.name": "MIRI", "instrument.detector": "MIRIFULONG",
-            "exposure.type": "MIR_MRS", "observation.date": "2026-10-05",
-            "observation.time": "12:00:00", "subarray.name": "FULL", "subarray.xstart": 1,
-            "subarray.ystart": 1, "subarray.xsize": 1032, "subarray.ysize": 1024,
-            "subarray.fastaxis": 1, "subarray.slowaxis": 2,
-        }  # fmt: skip
-        for key, value in meta.items():
-            model[f"meta.{key}"] = value
+        observation = {"date": "2026-10-05", "time": "12:00:00"}
+        fill_meta(model, exposure={"type": "MIR_MRS"}, observation=observation)
         model.pixeldq = np.zeros(SHAPE, np.uint32)
         model.pixeldq[9, 9] = 4
         model.groupdq = np.zeros((1, 2, *SHAPE), np.uint8)
@@ -53,13 +55,8 @@ def known_mask(path):
         model.dq[3, 3] = 1 | 1 << 10
         names = [(0, 1, "DO_NOT_USE", ""), (1, 2, "DEAD", "")]
         model.dq_def = np.array(names, dtype=model.get_dtype("dq_def"))
-        model.meta.instrument.name, model.meta.instrument.detector = "MIRI", "MIRIFULONG"
-        meta = {"reftype": "MASK", "author": "x", "pedigree": "GROUND", "description": "x",
-                "useafter": "2020-01-01T00:00:00", "subarray.name": "FULL", "subarray.xstart": 1,
-                "subarray.ystart": 1, "subarray.xsize": 1032, "subarray.ysize": 1024,
-                "subarray.fastaxis": 1, "subarray.slowaxis": 2}  # fmt: skip
-        for key, value in meta.items():
-            model[f"meta.{key}"] = value
+        meta = {"reftype": "MASK", "author": "x", "pedigree": "GROUND", "description": "x"}
+        fill_meta(model, useafter="2020-01-01T00:00:00", **meta)
         model.save(str(path))
     return str(path)
 

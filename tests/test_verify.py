@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from itertools import chain
 from pathlib import Path
 
@@ -214,11 +213,6 @@ def test_the_target_leaves_digests_for_sha256sum_and_nothing_else(copy):
     assert len(found) == len(lines) == 3 + 3 + 2 + 4
     for name, digest in found.items():
         assert hashlib.sha256((copy / "results" / name).read_bytes()).hexdigest() == digest
-    if shutil.which("sha256sum"):
-        command = ["sha256sum", "--quiet", "-c", "SHA256SUMS"]
-        assert subprocess.run(command, cwd=copy / "results").returncode == 0
-        keep_date(the(copy, RESULTS["flags"]), flip(0.9))
-        assert subprocess.run(command, cwd=copy / "results", capture_output=True).returncode == 1
 
 
 def test_the_target_fails_and_says_what_differs_and_the_remedy(copy):

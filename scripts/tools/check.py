@@ -63,19 +63,19 @@ def check_stack(stack, exposures, dispersion_axis):
         yield next(iter(exposures)), "error", f"{error}; set dispersion_axis to 1 or 2"
 
 
-def check_members(members, left_out, config, prefix=""):
+def check_members(members, config, prefix="", left_out=None):
     """
     Check all exposures, and the folders of flagged ones.
 
     Parameters
     ----------
     members : DataFrame
-    left_out : dict of str to str
-        As of `read_members`.
     config : dict
         The keys dispersion_axis and save_flagged_bkg.
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
+    left_out : dict of str to str, optional
+        As of `read_members`.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def check_members(members, left_out, config, prefix=""):
     science = members[members["exptype"] == "science"]
     for row in science[science["stack"] == SKIPPED].itertuples():
         rows.append((f"{row.association}.json", "warning", f"product {row.product} is skipped"))
-    rows += [(f"{n}.json", "warning", f"left out: {why}") for n, why in left_out.items()]
+    rows += [(f"{n}.json", "warning", f"left out: {why}") for n, why in (left_out or {}).items()]
     return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates()
 
 
@@ -113,7 +113,7 @@ def main(arguments):
     """Write ``check.csv``; fail where a run would."""
     members, config = read_members_table(arguments.members), arguments.config
     prefix = find_prefix(arguments.members, "members")
-    found = check_members(members, read_members(config)[2], config, prefix)
+    found = check_members(members, config, prefix, read_members(config)[2])
     output = prefix + path_of("check")
     write_text(output, found.to_csv(index=False))
     lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)

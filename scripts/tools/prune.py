@@ -38,19 +38,21 @@ def list_results(stacks, associations):
     }
 
 
-def list_left_over(wanted):
+def list_left_over(members):
     """
-    List the results that are not wanted, and what killed programs have left.
+    List the results that no association asks for, and what killed programs have left.
 
     Parameters
     ----------
-    wanted : set of str
+    members : DataFrame
 
     Returns
     -------
     files : dict of str to list of str
         The workflow's files of each result, of which a folder may hold others.
     """
+    wanted = list_results(members["stack"].unique(), members["association"].unique())
+    wanted |= set(list_flagged(members)["flagged"])
     patterns = list_results("*", "*") | {path_of("flagged", stack=SKIPPED, exposure="*")}
     found = {path for pattern in patterns for path in glob(pattern)} - wanted
     folder = os.path.dirname(path_of("associate"))
@@ -143,8 +145,7 @@ def main(arguments):
     if arguments.delete:
         refuse_during_run(arguments.members)
     os.chdir(find_prefix(arguments.members, "members") or ".")
-    wanted = list_results(members["stack"].unique(), members["association"].unique())
-    left = list_left_over(wanted | {*list_flagged(members)["flagged"]})
+    left = list_left_over(members)
     total = sum(os.lstat(file).st_size for files in left.values() for file in files) / 1e6
     for path, files in left.items():
         print(path)
