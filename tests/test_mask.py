@@ -92,7 +92,8 @@ def make_run(folder, stacks, date):
     rows, flagged = [("y_asn", "p", "e9", "science", "e9_rate.fits", "skipped")], []
     for stack, seeds in stacks.items():
         for i in seeds:
-            write_exposure(folder / f"e{i}_rate.fits", seed=i, primary={"DATE-OBS": date})
+            cards = {"DATE-OBS": date, "READPATT": f"P{date[5:7]}"}
+            write_exposure(folder / f"e{i}_rate.fits", seed=i, primary=cards)
             rows.append(("x_asn", "p", f"e{i}", "science", f"e{i}_rate.fits", stack))
         place = folder / "results/stacks" / stack
         place.mkdir(parents=True)
@@ -103,7 +104,7 @@ def make_run(folder, stacks, date):
 
 
 @pytest.mark.parametrize("prefix", ["", "sub/"])
-def test_the_mask_of_two_runs(tmp_path, monkeypatch, prefix):
+def test_the_mask_of_two_runs(tmp_path, monkeypatch, capsys, prefix):
     """Of the run, which may be a module's, and of another folder; the table tells dates."""
     own, other = tmp_path / "own", tmp_path / "other"
     flagged = make_run(own, {"a": (1, 2), "b": (3,)}, "2026-10-01")
@@ -114,6 +115,7 @@ def test_the_mask_of_two_runs(tmp_path, monkeypatch, prefix):
     monkeypatch.chdir(own)
     words = (f"{prefix}results/members.csv", f"{prefix}results/mask", "--runs", other)
     call("mask", *words, "--min-fraction", "0.6")
+    assert "exposures of mixed depth (P10, P11) share a mask" in capsys.readouterr().err
     expected = np.sum(flagged, axis=0) >= 2
     assert expected.any()
     path = own / prefix / "results/mask/nrs1.fits"

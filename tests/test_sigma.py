@@ -246,14 +246,5 @@ def test_a_run_with_sigma(nods):
     assert row["n_false_high_error"] == round(np.sqrt(row["n_high"]))
     assert "of the pixels are flagged" in row["warnings"]
     assert "one exposure alone" in summary.loc["p3", "warnings"]
-    link = nods.path("results/by_association/one_asn/p1/noise.fits")
-    assert link.resolve() == (stack / "noise.fits").resolve()
     product = nods.path("results/flagged", row["stack"], f"{row['science']}_badpix_selfcal.fits")
     assert fits.getheader(product)["BPXNSHI"] == 1.5
-    again = nods.jobs(config=[*config[:2], "nsigma_upper=3"])
-    assert (again["threshold"], "noise" in again) == (2, False)
-    # By default, there is neither a noise nor a look at DQ.
-    nods.run("--quiet", "all", "--", stack.relative_to(nods.folder) / "flags.fits")
-    header = fits.getheader(stack / "flags.fits")
-    assert header["BPXTHRES"] == "fraction"
-    assert not {"BPXNOUT", "BPXNSHI"} & set(header)

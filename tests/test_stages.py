@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from stcal.outlier_detection.utils import medfilt
 
 from badpix_selfcal.errors import InputError
-from badpix_selfcal.flag_diagnostics import count_diagnostics, label_runs
+from badpix_selfcal.flag_diagnostics import count_diagnostics, find_line_like, label_runs
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.median import find_dispersion_axis, running_median
 from badpix_selfcal.minimum import dominates, measure_shares, take_minimum
@@ -258,6 +258,8 @@ def test_what_counts_as_an_emission_line(rows, beside, n):
         flags[y, x] = HIGH
     assert diagnostics(flags, residual, 4.0, 2, 1)[2] == n
     assert diagnostics(flags.T, residual.T, 4.0, 1, 1)[2] == n
+    y, x = find_line_like(flags.T == HIGH, residual.T, 4.0, 1)
+    assert flags[x, y].tolist() == [HIGH] * n
     assert diagnostics(flags // HIGH, residual, 4.0, 2, 1)[2] == 0  # what is too low
     flags[:, 56] = 0  # three strips are no line
     assert diagnostics(flags, residual, 4.0, 2, 1)[2] == 0

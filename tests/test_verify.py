@@ -239,7 +239,8 @@ def test_the_target_fails_and_says_what_differs_and_the_remedy(copy):
 
 def test_no_fault_with_other_settings(nods):
     """What is made again is made with the parameters in force."""
-    config = ["save_flagged_bkg=false", "threshold=sigma", "nsigma_upper=4"]
+    write_exposure(nods.path("rate", f"{NAMES[1]}_rate.fits"), primary={"BKGDTARG": True})
+    config = ["save_flagged_bkg=false", "threshold=sigma", "nsigma_upper=4", "repeat_fraction=0.5"]
     nods.run("--quiet", "all", config=config)
     assert LAST in nods.run("--", "verify", config=config).stdout
     assert nods.run("--", "verify", check=False).returncode != 0
