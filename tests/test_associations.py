@@ -3,7 +3,6 @@
 import json
 import os
 
-import pandas as pd
 import pytest
 from conftest import call, write_association
 
@@ -11,7 +10,6 @@ from badpix_selfcal.associations import (
     COLUMNS,
     exposure_name,
     find_associations,
-    list_flagged,
     read_association,
     read_members,
     read_rows,
@@ -115,19 +113,6 @@ def test_listed_members_decide_which_stack_a_product_has_or_whether_it_is_skippe
     assert set(stacks(alone, force_single=True)) == set(stacks(itself)) == {stack_name([A])}
     both = (("p", members((A, "science"), (B, "background"))), ("q", members((C, "science"))))
     assert stacks(write_association("5.json", *both)) == [stack_name([A, B])] * 2 + [SKIPPED]
-
-
-def test_the_flagged_exposures_of_a_run(here):
-    """Of science and background members, each once in a stack."""
-    pairs = ((A, "science"), (B, "background"), (C, "selfcal"), ("x", "imprint"))
-    rows = read_rows(write_association("1.json", ("p", members(*pairs))))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    assert list(list_flagged(table)["exposure"]) == [A, B]
-    assert list(list_flagged(table, save_flagged_bkg=False)["exposure"]) == [A]
-    stack = stack_name([A, B, C])
-    assert list_flagged(table)["flagged"].iloc[1] == (
-        f"results/flagged/{stack}/{B}_badpix_selfcal.fits"
-    )
 
 
 def test_a_member_that_is_missing_is_an_error_or_leaves_its_association_out(here):

@@ -45,16 +45,11 @@ def here(tmp_path, monkeypatch):
 
 def check(**config):
     """Return what fails, and the rows of check.csv."""
-    config = {"dispersion_axis": "auto", "save_flagged_bkg": True} | config
-    config |= {
-        "associations": [],
-        "exposures": "",
-        "force_single": False,
-        "missing_members": "error",
-    }
+    defaults = {"dispersion_axis": "auto", "save_flagged_bkg": True, "associations": [],
+                "exposures": "", "force_single": False, "missing_members": "error"}  # fmt: skip
     failed = ""
     try:
-        call("check", "results/members.csv", "--config", json.dumps(config))
+        call("check", "results/members.csv", "--config", json.dumps(defaults | config))
     except InputError as error:
         failed = str(error)
     return failed, pd.read_csv("results/check.csv").values.tolist()

@@ -8,7 +8,7 @@ import breaking
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import call, flag, program, write_exposure
+from conftest import call, flag, write_exposure
 from fitsio import FITSHDR
 
 from badpix_selfcal.errors import InputError
@@ -69,11 +69,6 @@ def replace_plane(name, hdu):
     return damage
 
 
-def make_fifo(path):
-    os.remove(path)
-    os.mkfifo(path)
-
-
 def make_folder(path):
     os.remove(path)
     os.mkdir(path)
@@ -96,7 +91,6 @@ END = b"END" + b" " * 77
 DAMAGE = {
     "missing": (os.remove, "No such file"),
     "a folder": (make_folder, "no such file; check the path"),
-    "a FIFO": (make_fifo, "no such file; check the path"),
     "empty": (change(lambda _: b""), "not FITS, or gzipped; decompress or fetch it again"),
     "text": (change(lambda _: b"hello\n" * 999), "not FITS, or gzipped"),
     "gzip": (change(gzip.compress), "not FITS, or gzipped; decompress"),
@@ -155,19 +149,6 @@ def test_damaged_exposures_are_refused(tmp_path, flags, kind):
         assert "; " in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
         assert not list(tmp_path.glob("output/*"))
-
-
-def test_a_damaged_exposure_is_told_in_one_line(tmp_path):
-    """And the traceback goes to the log."""
-    path = tmp_path / "bad_rate.fits"
-    path.write_text("hello")
-    words = path, "--output", tmp_path / "p.fits", "--log", tmp_path / "log"
-    done = program("pedestal", *words, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    said = f"pedestal: error: {path}: not FITS, or gzipped; decompress or fetch it again\n"
-    assert done.stderr == said
-    assert "Traceback" in (tmp_path / "log").read_text()
-    assert {p.name for p in tmp_path.iterdir()} == {"bad_rate.fits", "log"}
 
 
 @pytest.mark.parametrize("name", ["x[1]_rate.fits", "a[b]/x_rate.fits", "$HOME/x_rate.fits"])

@@ -28,17 +28,19 @@ def test_flagged_in_enough_stacks_and_what_changed_against_dq():
     assert count_changes(flagged, judged, known) == (2, 3, 1, 1, 1)
 
 
+def fill_meta(model, **meta):
+    """Fill in the metadata of a full-frame image of MIRIFULONG, and more."""
+    detector = {"name": "MIRI", "detector": "MIRIFULONG"}
+    axes = {"xstart": 1, "ystart": 1, "xsize": 1032, "ysize": 1024, "fastaxis": 1, "slowaxis": 2}
+    meta |= {"instrument": detector, "subarray": {"name": "FULL", **axes}}
+    for key, value in meta.items():
+        model[f"meta.{key}"] = value
+
+
 def ramp(path):
     with RampModel((1, 2, *SHAPE)) as model:
-        meta = {
-            "instrument.name": "MIRI", "instrument.detector": "MIRIFULONG",
-            "exposure.type": "MIR_MRS", "observation.date": "2026-10-05",
-            "observation.time": "12:00:00", "subarray.name": "FULL", "subarray.xstart": 1,
-            "subarray.ystart": 1, "subarray.xsize": 1032, "subarray.ysize": 1024,
-            "subarray.fastaxis": 1, "subarray.slowaxis": 2,
-        }  # fmt: skip
-        for key, value in meta.items():
-            model[f"meta.{key}"] = value
+        observation = {"date": "2026-10-05", "time": "12:00:00"}
+        fill_meta(model, exposure={"type": "MIR_MRS"}, observation=observation)
         model.pixeldq = np.zeros(SHAPE, np.uint32)
         model.pixeldq[9, 9] = 4
         model.groupdq = np.zeros((1, 2, *SHAPE), np.uint8)
@@ -53,13 +55,8 @@ def known_mask(path):
         model.dq[3, 3] = 1 | 1 << 10
         names = [(0, 1, "DO_NOT_USE", ""), (1, 2, "DEAD", "")]
         model.dq_def = np.array(names, dtype=model.get_dtype("dq_def"))
-        model.meta.instrument.name, model.meta.instrument.detector = "MIRI", "MIRIFULONG"
-        meta = {"reftype": "MASK", "author": "x", "pedigree": "GROUND", "description": "x",
-                "useafter": "2020-01-01T00:00:00", "subarray.name": "FULL", "subarray.xstart": 1,
-                "subarray.ystart": 1, "subarray.xsize": 1032, "subarray.ysize": 1024,
-                "subarray.fastaxis": 1, "subarray.slowaxis": 2}  # fmt: skip
-        for key, value in meta.items():
-            model[f"meta.{key}"] = value
+        meta = {"reftype": "MASK", "author": "x", "pedigree": "GROUND", "description": "x"}
+        fill_meta(model, useafter="2020-01-01T00:00:00", **meta)
         model.save(str(path))
     return str(path)
 
@@ -95,7 +92,8 @@ def make_run(folder, stacks, date):
     rows, flagged = [("y_asn", "p", "e9", "science", "e9_rate.fits", "skipped")], []
     for stack, seeds in stacks.items():
         for i in seeds:
-            write_exposure(folder / f"e{i}_rate.fits", seed=i, primary={"DATE-OBS": date})
+            cards = {"DATE-OBS": date, "READPATT": f"P{date[5:7]}"}
+            write_exposure(folder / f"e{i}_rate.fits", seed=i, primary=cards)
             rows.append(("x_asn", "p", f"e{i}", "science", f"e{i}_rate.fits", stack))
         place = folder / "results/stacks" / stack
         place.mkdir(parents=True)
@@ -106,7 +104,7 @@ def make_run(folder, stacks, date):
 
 
 @pytest.mark.parametrize("prefix", ["", "sub/"])
-def test_the_mask_of_two_runs(tmp_path, monkeypatch, prefix):
+def test_the_mask_of_two_runs(tmp_path, monkeypatch, capsys, prefix):
     """Of the run, which may be a module's, and of another folder; the table tells dates."""
     own, other = tmp_path / "own", tmp_path / "other"
     flagged = make_run(own, {"a": (1, 2), "b": (3,)}, "2026-10-01")
@@ -117,6 +115,7 @@ def test_the_mask_of_two_runs(tmp_path, monkeypatch, prefix):
     monkeypatch.chdir(own)
     words = (f"{prefix}results/members.csv", f"{prefix}results/mask", "--runs", other)
     call("mask", *words, "--min-fraction", "0.6")
+    assert "exposures of mixed depth (P10, P11) share a mask" in capsys.readouterr().err
     expected = np.sum(flagged, axis=0) >= 2
     assert expected.any()
     path = own / prefix / "results/mask/nrs1.fits"

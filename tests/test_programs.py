@@ -12,7 +12,7 @@ from conftest import ROOT, call, program, wait_for, write_association, write_exp
 
 from badpix_selfcal import cli
 from badpix_selfcal.errors import InputError
-from badpix_selfcal.file_state import hash_states, read_digest, read_recorded, read_state, unchanged
+from badpix_selfcal.file_state import read_digest, read_recorded, read_state, unchanged
 
 # ---- how they end --------------------------------------------------------------------------------
 
@@ -75,27 +75,7 @@ def test_an_output_that_is_an_input_is_refused_by_any_of_its_names(tmp_path, mon
         refuse(log="e.fits")
 
 
-def test_a_warning_goes_to_the_user_and_to_the_log(tmp_path, monkeypatch, capsys):
-    with open(tmp_path / "log", "w") as file:
-        monkeypatch.setattr(cli.log, "file", file)
-        cli.warn("careful")
-        cli.log("only noted")
-    assert capsys.readouterr() == ("", "careful\n")
-    assert (tmp_path / "log").read_text() == "careful\nonly noted\n"
-
-
 # ---- files that change ---------------------------------------------------------------------------
-
-
-def test_the_state_of_a_file_is_its_size_and_time(tmp_path):
-    path = tmp_path / "x"
-    path.write_text("one")
-    os.utime(path, ns=(0, 12))
-    assert read_state(path) == (3, 12)
-    assert read_state(tmp_path / "none") is None
-    first = hash_states([path])
-    os.utime(path, ns=(0, 13))
-    assert hash_states([path]) != first
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):

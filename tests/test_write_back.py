@@ -141,13 +141,7 @@ def edit(path, name, change):
 
 
 def scale_floats(**cards):
-    def write(path, planes):
-        write_exposure(path, planes=planes)
-        with fitsio.FITS(str(path), "rw") as file:
-            for key, value in cards.items():
-                file["SCI"].write_key(key, value)
-
-    return write
+    return lambda path, planes: write_exposure(path, planes=planes, science=cards)
 
 
 def scale_integers(path, planes):
@@ -257,14 +251,9 @@ def test_flags_of_other_exposures_are_refused(tmp_path, flags):
 
 def test_exposures_of_another_detector_are_refused(tmp_path):
     """Those of another grating are warned of."""
-    paths = [
-        write_exposure(
-            tmp_path / f"x{i}.fits", primary={"DETECTOR": d, "EXP_TYPE": e, "GRATING": g}
-        )
-        for i, (d, e, g) in enumerate(
-            (("nrs1", "NRS_IFU", "A"), ("NRS1", "nrs_ifu", "B"), ("NRS2", "NRS_IFU", "A"))
-        )
-    ]
+    cards = ({"DETECTOR": "nrs1", "GRATING": "A"}, {"EXP_TYPE": "nrs_ifu", "GRATING": "B"},
+             {"DETECTOR": "NRS2"})  # fmt: skip
+    paths = [write_exposure(tmp_path / f"x{i}.fits", primary=c) for i, c in enumerate(cards)]
     output = tmp_path / "p.fits"
     done = program("pedestal", *paths, "--output", output, check=False)
     assert "x2.fits: DETECTOR NRS2 against NRS1" in done.stderr.splitlines()[-1]

@@ -48,6 +48,12 @@ def atomic_write(path):
             os.remove(part)
 
 
+def write_text(path, text):
+    """Write a text file whole or not at all; errors as of `atomic_write`."""
+    with atomic_write(path) as part, open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def sync(path):
     """Wait until a file, or the names in a folder, are on the disk and survive a power cut."""
     file = os.open(path, os.O_RDONLY)

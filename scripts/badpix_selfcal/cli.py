@@ -56,11 +56,21 @@ def main():
     print(text)
 
 
-def parser(description):
-    """Return the argument parser of a program, with the options that all of them share."""
+def parser(description, **positional):
+    """
+    Return the argument parser of a program, with the options that all of them share.
+
+    Parameters
+    ----------
+    description : str
+    **positional : str
+        The help of each positional argument, by its name, in the order of the command line.
+    """
     options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    for name, text in positional.items():
+        options.add_argument(name, help=text)
     options.add_argument("--log", metavar="FILE", help="write notes and tracebacks there")
     options.add_argument("--version", action="version", version=VERSION)
     return options

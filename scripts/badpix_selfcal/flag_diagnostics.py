@@ -33,13 +33,15 @@ def label_runs(flagged, axis):
     lengths : ndarray of int, [n + 1]
         Of each run in pixels, by its number; 0 of what is not flagged.
     """
-    lines = flagged if axis == 1 else flagged.T
-    y, x = np.nonzero(lines)
-    place = y * (lines.shape[1] + 1) + x  # one pixel between lines, so that no run crosses it
+    if axis == 2:
+        runs, lengths = label_runs(flagged.T, 1)
+        return runs.T, lengths
+    y, x = np.nonzero(flagged)
+    place = y * (flagged.shape[1] + 1) + x  # one pixel between lines, so that no run crosses it
     number = np.cumsum(np.diff(place, prepend=-2) != 1)
-    runs = np.zeros(lines.shape, int)
+    runs = np.zeros(flagged.shape, int)
     runs[y, x] = number
-    return runs if axis == 1 else runs.T, np.bincount(number, minlength=1)
+    return runs, np.bincount(number, minlength=1)
 
 
 def find_line_like(flagged, residual, high, axis):
@@ -66,24 +68,20 @@ def find_line_like(flagged, residual, high, axis):
         Flagged pixels whose neighbours both exceed half the threshold, and of which there are
         others within LINE_REACH pixels of the same wavelength in at least LINE_STRIPS strips.
     """
-    # Wavelength along the first axis, slices along the second.
-    by_wavelength = residual if axis == 2 else residual.T
-    w, s = np.nonzero(flagged if axis == 2 else flagged.T)
-    n_w, n_s = by_wavelength.shape
-    left, right = (
-        by_wavelength[w, np.maximum(s - 1, 0)],
-        by_wavelength[w, np.minimum(s + 1, n_s - 1)],
-    )
-    high = np.broadcast_to(high, residual.shape)
-    high = (high if axis == 2 else high.T)[w, s]
+    if axis == 1:  # else wavelength is along the first axis, slices are along the second
+        x, y = find_line_like(flagged.T, residual.T, np.transpose(high), 2)
+        return y, x
+    w, s = np.nonzero(flagged)
+    n_w, n_s = residual.shape
+    left, right = residual[w, np.maximum(s - 1, 0)], residual[w, np.minimum(s + 1, n_s - 1)]
+    high = np.broadcast_to(high, residual.shape)[w, s]
     bright = np.minimum(left, right) > high / 2  # not where a neighbour is missing
     w, s = w[bright], s[bright]
     strips = np.zeros((n_w + 2 * LINE_REACH, n_s // STRIP + 1), bool)
     for shift in range(2 * LINE_REACH + 1):
         strips[w + shift, s // STRIP] = True
     repeated = strips[w + LINE_REACH].sum(axis=1) >= LINE_STRIPS
-    w, s = w[repeated], s[repeated]
-    return (w, s) if axis == 2 else (s, w)
+    return w[repeated], s[repeated]
 
 
 def count_at_edge(flagged, axis, kernel_size):

@@ -197,11 +197,9 @@ def read_planes(exposures, added=None):
 
 def stack_header(stack, n_exposures):
     """Return the header that names a stack."""
-    header = FITSHDR()
-    add_cards(
-        header,
+    return add_cards(
+        FITSHDR(),
         ("BPXVER", VERSION, "version of the badpix_selfcal workflow"),
         ("BPXSTACK", stack, "stack"),
         ("BPXNEXP", n_exposures, "number of exposures in the stack"),
     )
-    return header

@@ -11,9 +11,9 @@ from badpix_selfcal.fits_io import add_cards, read_image, write_image
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("minimum", help="minimum.fits, which records what its exposures were")
-    options.add_argument("output", help="excluded.fits")
+    options = parser(
+        __doc__, minimum="minimum.fits, which records its exposures", output="excluded.fits"
+    )
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
     return options
 
@@ -22,7 +22,7 @@ def main(arguments):
     """Write ``excluded.fits``: 1 where a pixel takes no part, else 0."""
     minimum, stack = read_image(arguments.minimum)
     planes = read_dq_planes(arguments.exposures, read_recorded(stack), minimum.shape)
-    excluded, header = find_excluded(planes), FITSHDR()
-    add_cards(header, ("BPXSTACK", stack["BPXSTACK"], "stack"))
+    excluded = find_excluded(planes)
+    header = add_cards(FITSHDR(), ("BPXSTACK", stack["BPXSTACK"], "stack"))
     log(f"{np.count_nonzero(excluded)} pixels are bad in every exposure")
     write_image(arguments.output, excluded.astype(np.uint8), header)

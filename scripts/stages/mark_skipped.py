@@ -9,9 +9,7 @@ from badpix_selfcal.write_back import write_skipped
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("exposure", help="the exposure")
-    options.add_argument("output", help="{exposure}_badpix_selfcal.fits")
+    options = parser(__doc__, exposure="the exposure", output="{exposure}_badpix_selfcal.fits")
     return options
 
 

@@ -8,10 +8,8 @@ from badpix_selfcal.median import filter_minimum
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("minimum", help="minimum.fits")
-    options.add_argument("output", help="median.fits")
-    options.add_argument("--excluded", metavar="FILE", help="excluded.fits, for edge_mode shrink")
+    options = parser(__doc__, minimum="minimum.fits", output="median.fits")
+    options.add_argument("--excluded", nargs="?", help="excluded.fits, for edge_mode shrink")
     add_parameters(options, "median")
     return options
 

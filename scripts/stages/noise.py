@@ -10,11 +10,13 @@ from badpix_selfcal.noise import measure_noise
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("minimum", help="minimum.fits")
-    options.add_argument("excluded", help="excluded.fits")
-    options.add_argument("median", help="median.fits, with edge_mode shrink, for its parameters")
-    options.add_argument("output", help="noise.fits")
+    options = parser(
+        __doc__,
+        minimum="minimum.fits",
+        excluded="excluded.fits",
+        median="median.fits, with edge_mode shrink, for its parameters",
+        output="noise.fits",
+    )
     return options
 
 

@@ -12,11 +12,13 @@ from badpix_selfcal.repeats import find_refusal, find_repeats
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("pedestal", help="pedestal.fits")
-    options.add_argument("excluded", help="excluded.fits")
-    options.add_argument("median", help="median.fits, for its parameters")
-    options.add_argument("output", help="repeats.fits")
+    options = parser(
+        __doc__,
+        pedestal="pedestal.fits",
+        excluded="excluded.fits",
+        median="median.fits, for its parameters",
+        output="repeats.fits",
+    )
     add_parameters(options, "repeats")
     return options
 
@@ -36,8 +38,7 @@ def main(arguments):
             arguments.repeat_fraction,
             excluded,
         )
-    header = FITSHDR()
-    add_cards(header, ("BPXSTACK", stack["BPXSTACK"], "stack"))
-    add_cards(header, *parameter_cards("repeats", {**vars(arguments), "threshold": "sigma"}))
+    cards = parameter_cards("repeats", {**vars(arguments), "threshold": "sigma"})
+    header = add_cards(FITSHDR(), ("BPXSTACK", stack["BPXSTACK"], "stack"), *cards)
     log(f"{np.count_nonzero(repeats)} pixels come and go")
     write_image(arguments.output, repeats.astype(np.uint8), header)

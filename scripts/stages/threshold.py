@@ -9,12 +9,9 @@ from badpix_selfcal.threshold import flag_stack
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("minimum", help="minimum.fits")
-    options.add_argument("median", help="median.fits")
-    options.add_argument("output", help="flags.fits")
-    options.add_argument("--noise", metavar="FILE", help="noise.fits, for threshold sigma")
-    options.add_argument("--repeats", metavar="FILE", help="repeats.fits, for repeat_fraction")
+    options = parser(__doc__, minimum="minimum.fits", median="median.fits", output="flags.fits")
+    options.add_argument("--noise", nargs="?", help="noise.fits, for threshold sigma")
+    options.add_argument("--repeats", nargs="?", help="repeats.fits, for repeat_fraction")
     add_parameters(options, "repeats")
     add_parameters(options, "threshold")
     return options

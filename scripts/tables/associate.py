@@ -4,7 +4,7 @@ import json
 import os
 
 from badpix_selfcal.associations import FLAGGED, read_association
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.flagged_association import list_links, make_flagged_association
@@ -46,10 +46,9 @@ def replace_link(target, link):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("association", help="the association file")
-    options.add_argument("output", help="the flagged association")
-    options.add_argument("view", help="folder for the links")
+    options = parser(
+        __doc__, association="association file", output="the flagged one", view="folder for links"
+    )
     options.add_argument(
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
     )
@@ -88,6 +87,4 @@ def main(arguments):
     )
     for name, target in links.items():
         replace_link(target, os.path.join(folder, name))
-    with atomic_write(output) as part, open(part, "w", encoding="utf-8") as file:
-        json.dump(flagged, file, indent=4)
-        file.write("\n")
+    write_text(output, json.dumps(flagged, indent=4) + "\n")

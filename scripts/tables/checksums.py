@@ -10,9 +10,7 @@ from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("output", help="checksums.csv")
+    options = parser(__doc__, members="members.csv", output="checksums.csv")
     return options
 
 

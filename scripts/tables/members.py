@@ -3,7 +3,7 @@
 import json
 
 from badpix_selfcal.associations import read_members
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.file_state import hash_text
@@ -29,5 +29,4 @@ def main(arguments):
         raise InputError(
             f"{arguments.output}: the associations have changed since the run began; run again"
         )
-    with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_text(arguments.output, text)

@@ -1,6 +1,5 @@
 """Write the provenance of a run: versions, config, git commit, inputs with size and checksum."""
 
-import csv
 import importlib.metadata
 import json
 import os
@@ -8,8 +7,10 @@ import platform
 import shutil
 import subprocess
 
-from badpix_selfcal.associations import find_associations
-from badpix_selfcal.atomic_io import atomic_write
+import pandas as pd
+
+from badpix_selfcal.associations import find_associations, read_members_table
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
 from badpix_selfcal.fits_io import read_primary
@@ -39,27 +40,23 @@ def list_packages():
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("checksums", help="checksums.csv")
-    options.add_argument("output", help="provenance.json")
-    options.add_argument("--config", required=True, help="the config, JSON")
+    options = parser(
+        __doc__, members="members.csv", checksums="checksums.csv", output="provenance.json"
+    )
+    options.add_argument("--config", required=True, type=json.loads, help="the config, JSON")
     return options
 
 
 def main(arguments):
     """Write ``provenance.json``."""
-    config, rows = json.loads(arguments.config), {}
-    for name in ("members", "checksums"):
-        with open(getattr(arguments, name), newline="", encoding="utf-8") as file:
-            rows[name] = list(csv.DictReader(file))
-    taking_part = {row["association"] for row in rows["members"]}
-    paths = find_associations(config["associations"])[0].items()
-    digests = [read_digest(path) for name, path in paths if name in taking_part]
-    for row in rows["checksums"]:
-        header = read_primary(row["path"])
-        row.update(size=int(row["size"]), modified=int(row["modified"]))
-        row.update(cal_ver=header.get("CAL_VER"), crds_ctx=header.get("CRDS_CTX"))
+    config = arguments.config
+    paths = find_associations(config["associations"])[0]
+    taking_part = read_members_table(arguments.members)["association"].unique()
+    digests = [read_digest(paths[name]) for name in taking_part]
+    exposures = pd.read_csv(arguments.checksums).to_dict("records")
+    for exposure in exposures:
+        header = read_primary(exposure["path"])
+        exposure.update(cal_ver=header.get("CAL_VER"), crds_ctx=header.get("CRDS_CTX"))
     record = {
         "workflow": {"version": VERSION, "git_commit": read_commit(os.path.dirname(__file__))},
         "platform": platform.platform(),
@@ -67,8 +64,6 @@ def main(arguments):
         "packages": list_packages(),
         "config": {**config, "associations": workdir_patterns(config["associations"])},
         "associations": [dict(zip(DIGEST_COLUMNS, row, strict=True)) for row in digests],
-        "exposures": rows["checksums"],
+        "exposures": exposures,
     }
-    with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.write("\n")
+    write_text(arguments.output, json.dumps(record, indent=1) + "\n")

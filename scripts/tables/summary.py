@@ -5,7 +5,7 @@ import os
 import pandas as pd
 
 from badpix_selfcal.associations import read_members_table
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.paths import find_prefix
@@ -14,10 +14,9 @@ from badpix_selfcal.summary import find_replaced, summarize
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("checksums", help="checksums.csv, of the files that the results are of")
-    options.add_argument("output", help="summary.csv")
+    options = parser(
+        __doc__, members="members.csv", checksums="checksums.csv, if any", output="summary.csv"
+    )
     options.add_argument("--existing", action="store_true", help="leave out missing results")
     return options
 
@@ -31,5 +30,4 @@ def main(arguments):
         checksums = pd.read_csv(arguments.checksums)
         if errors := find_replaced(read, checksums):
             raise InputError("\n".join(errors))
-    with atomic_write(arguments.output) as part:
-        summary.to_csv(part, index=False)
+    write_text(arguments.output, summary.to_csv(index=False))

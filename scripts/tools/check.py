@@ -12,7 +12,7 @@ from badpix_selfcal.associations import (
     read_members,
     read_members_table,
 )
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import open_fits, science_of, shape_of
@@ -63,7 +63,7 @@ def check_stack(stack, exposures, dispersion_axis):
         yield next(iter(exposures)), "error", f"{error}; set dispersion_axis to 1 or 2"
 
 
-def check_members(members, config, prefix=""):
+def check_members(members, config, prefix="", left_out=None):
     """
     Check all exposures, and the folders of flagged ones.
 
@@ -74,6 +74,8 @@ def check_members(members, config, prefix=""):
         The keys dispersion_axis and save_flagged_bkg.
     prefix : str
         The folder below which the results lie, "" or one that ends with a slash.
+    left_out : dict of str to str, optional
+        As of `read_members`.
 
     Returns
     -------
@@ -96,28 +98,24 @@ def check_members(members, config, prefix=""):
     science = members[members["exptype"] == "science"]
     for row in science[science["stack"] == SKIPPED].itertuples():
         rows.append((f"{row.association}.json", "warning", f"product {row.product} is skipped"))
+    rows += [(f"{n}.json", "warning", f"left out: {why}") for n, why in (left_out or {}).items()]
     return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates()
 
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("--config", required=True, help="the config, JSON")
+    options = parser(__doc__, members="members.csv")
+    options.add_argument("--config", required=True, type=json.loads, help="the config, JSON")
     return options
 
 
 def main(arguments):
     """Write ``check.csv``; fail where a run would."""
-    members, config = read_members_table(arguments.members), json.loads(arguments.config)
+    members, config = read_members_table(arguments.members), arguments.config
     prefix = find_prefix(arguments.members, "members")
-    found = check_members(members, config, prefix)
-    left_out = read_members(config)[2].items()
-    rows = [(f"{name}.json", "warning", f"left out: {reason}") for name, reason in left_out]
-    found = pd.concat([found, pd.DataFrame(rows, columns=COLUMNS)])
+    found = check_members(members, config, prefix, read_members(config)[2])
     output = prefix + path_of("check")
-    with atomic_write(output) as part:
-        found.to_csv(part, index=False)
+    write_text(output, found.to_csv(index=False))
     lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)
     errors, warnings = lines.get("error", []), lines.get("warning", [])
     for line in warnings[:MOST]:

@@ -1,12 +1,11 @@
 """Comparison of a result with the same result made again, byte for byte."""
 
 import filecmp
-import hashlib
 import os
 import re
 
 from badpix_selfcal.errors import InputError
-from badpix_selfcal.fits_io import CARD, open_fits
+from badpix_selfcal.fits_io import CARD, open_fits, read_raw_header
 
 DIFFERS = "differs from what today's inputs give"
 DATED = (b"CHECKSUM", b"DATASUM ")  # cards whose comments say when they were written
@@ -71,13 +70,13 @@ def list_differences(path, again):
 
 
 def read_hdus(path):
-    """Return the name, the cards and a hash of the data of each HDU: all bytes of the file."""
+    """Return the name, the cards and the data of each HDU: all bytes of the file."""
     hdus = []
     with open_fits(path) as fits, open(path, "rb") as file:
         for i, hdu in enumerate(fits):
             offsets = hdu.get_offsets()
-            raw = file.read(offsets["data_start"] - offsets["header_start"])
-            data = hashlib.sha256(file.read(offsets["data_end"] - offsets["data_start"])).digest()
+            raw = read_raw_header(file, hdu)
+            data = file.read(offsets["data_end"] - offsets["data_start"])
             cards = [raw[start : start + CARD] for start in range(0, len(raw), CARD)]
             hdus.append((hdu.get_extname() or f"HDU {i}", cards, data))
     return hdus

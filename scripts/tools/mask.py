@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from badpix_selfcal.associations import COMBINED, read_members_table
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser, warn
 from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL, REFERENCE_PIXEL
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_dq, read_image, read_primary, save_model
 from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
+from badpix_selfcal.processing import describe_processing
 
 # How a detector is read out: FASTAXIS, SLOWAXIS of its images.
 READOUT = {"MIRIFUSHORT": (1, 2), "MIRIFULONG": (1, 2), "NRS1": (2, 1), "NRS2": (-2, -1)}
@@ -90,9 +91,17 @@ def read_stacks(path, folder):
     return stacks
 
 
-def count_by_date(stacks, min_fraction):
+def count_by_date(stacks, headers, min_fraction):
     """
     Count by date what the stacks of a detector flag, and what the DQ of their exposures says.
+
+    Parameters
+    ----------
+    stacks : list of Stack
+    headers : dict of str to mapping
+        Primary header of each exposure, by its path.
+    min_fraction : float
+        As of `find_often_flagged`.
 
     Returns
     -------
@@ -100,8 +109,8 @@ def count_by_date(stacks, min_fraction):
         Of COLUMNS; a stack counts on each date on which one of its exposures was taken.
     """
     paths = defaultdict(set)
-    for path in set.union(*(stack.exposures for stack in stacks)):
-        paths[read_primary(path).get("DATE-OBS", "unknown")].add(path)
+    for path, header in headers.items():
+        paths[header.get("DATE-OBS", "unknown")].add(path)
     rows = []
     for date, exposures in sorted(paths.items()):
         known = True
@@ -115,16 +124,6 @@ def count_by_date(stacks, min_fraction):
         counts = count_changes(flagged, judged, known)
         rows.append((date, len(of_date), len(exposures), *counts))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def find_depths(stacks):
-    """List the depths of the exposures of stacks: readout pattern, and whether below 50 groups."""
-    depths = set()
-    for path in set.union(*(stack.exposures for stack in stacks)):
-        header = read_primary(path)
-        groups = "" if header.get("NGROUPS", 50) >= 50 else " below 50 groups"
-        depths.add(f"{header.get('READPATT', 'unknown')}{groups}")
-    return depths
 
 
 def write_mask(path, flagged, header, dates, merged=None):
@@ -176,9 +175,9 @@ def write_mask(path, flagged, header, dates, merged=None):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("output", help="folder for {detector}.fits and {detector}.csv")
+    options = parser(
+        __doc__, members="members.csv", output="folder for {detector}.fits and {detector}.csv"
+    )
     options.add_argument("--runs", nargs="*", default=[], help="working directories of other runs")
     options.add_argument(
         "--min-fraction", type=float, default=0.5, help="of the stacks that flag a pixel"
@@ -203,15 +202,17 @@ def main(arguments):
             raise InputError(
                 f"{found[0].name}: {detector} of shapes {shapes}; give stacks of one kind"
             )
-        table = count_by_date(found, arguments.min_fraction)
+        paths = set.union(*(stack.exposures for stack in found))
+        headers = {path: read_primary(path) for path in paths}
+        table = count_by_date(found, headers, arguments.min_fraction)
         flagged = find_often_flagged([stack.flagged for stack in found], arguments.min_fraction)
         path = os.path.join(arguments.output, f"{detector.lower()}.fits")
         write_mask(path, flagged, found[0].header, list(table["date"]), merge.get(detector))
-        with atomic_write(path.removesuffix("fits") + "csv") as part:
-            table.to_csv(part, index=False)
+        write_text(path.removesuffix("fits") + "csv", table.to_csv(index=False))
         print(f"{path}: {np.count_nonzero(flagged)} pixels, from {len(found)} stacks")
         if len(found) == 1:
             warn(f"mask: warning: {detector} has one stack: mask_min_fraction has no effect")
-        if len(depths := find_depths(found)) > 1:
+        depths = {describe_processing(header)["depth"] or "unknown" for header in headers.values()}
+        if len(depths) > 1:
             kinds = ", ".join(sorted(depths))
             warn(f"mask: warning: {detector}: exposures of mixed depth ({kinds}) share a mask")

@@ -116,16 +116,15 @@ def measure_backgrounds(members):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
-    options.add_argument("--config", required=True, help="the config, JSON")
+    options = parser(__doc__, members="members.csv")
+    options.add_argument("--config", required=True, type=json.loads, help="the config, JSON")
     options.add_argument("--cores", type=int, default=1, help="of the run")
     return options
 
 
 def main(arguments):
     """Print products, jobs, files and bytes against the free space; fail if there is no room."""
-    members, config = read_members_table(arguments.members), json.loads(arguments.config)
+    members, config = read_members_table(arguments.members), arguments.config
     sizes, backgrounds = measure_results(members, config), measure_backgrounds(members)
     folder = os.path.abspath(os.path.dirname(arguments.members))
     free = shutil.disk_usage(folder).free

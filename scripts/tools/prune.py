@@ -30,32 +30,30 @@ MEMBER_LINK = re.compile(rf".+_([0-9a-f]{{12}}|{SKIPPED})\.\w+")  # beside flagg
 PART = re.compile(r"\.[\w-]+\.part")  # left by a program that was killed
 
 
-def list_wanted(members):
-    """Return the paths of the results that associations ask for."""
-    wanted = set(list_flagged(members)["flagged"])
-    for stack in members["stack"].unique():
-        wanted |= {path_of(name, stack=stack) for name in OF_STACK}
-    for association in members["association"].unique():
-        wanted |= {path_of(name, association=association) for name in OF_ASSOCIATION}
-    return wanted
+def list_results(stacks, associations):
+    """Return the paths of all results of stacks and associations."""
+    return {
+        *(path_of(name, stack=stack) for name in OF_STACK for stack in stacks),
+        *(path_of(name, association=a) for name in OF_ASSOCIATION for a in associations),
+    }
 
 
-def list_left_over(wanted):
+def list_left_over(members):
     """
-    List the results that are not wanted, and what killed programs have left.
+    List the results that no association asks for, and what killed programs have left.
 
     Parameters
     ----------
-    wanted : set of str
+    members : DataFrame
 
     Returns
     -------
     files : dict of str to list of str
         The workflow's files of each result, of which a folder may hold others.
     """
-    patterns = [path_of(name, stack="*") for name in OF_STACK]
-    patterns += [path_of(name, association="*") for name in OF_ASSOCIATION]
-    patterns.append(path_of("flagged", stack=SKIPPED, exposure="*"))
+    wanted = list_results(members["stack"].unique(), members["association"].unique())
+    wanted |= set(list_flagged(members)["flagged"])
+    patterns = list_results("*", "*") | {path_of("flagged", stack=SKIPPED, exposure="*")}
     found = {path for pattern in patterns for path in glob(pattern)} - wanted
     folder = os.path.dirname(path_of("associate"))
     found |= set(filter(os.path.islink, glob(f"{folder}/*"))) - list_member_links(wanted)
@@ -136,8 +134,7 @@ def refuse_during_run(own):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("members", help="members.csv")
+    options = parser(__doc__, members="members.csv")
     options.add_argument("--delete", action="store_true", help="delete what is listed")
     return options
 
@@ -148,7 +145,7 @@ def main(arguments):
     if arguments.delete:
         refuse_during_run(arguments.members)
     os.chdir(find_prefix(arguments.members, "members") or ".")
-    left = list_left_over(list_wanted(members))
+    left = list_left_over(members)
     total = sum(os.lstat(file).st_size for files in left.values() for file in files) / 1e6
     for path, files in left.items():
         print(path)

@@ -1,6 +1,5 @@
 """Make every result again from today's inputs, and compare byte for byte; change no result."""
 
-import contextlib
 import json
 import os
 import tempfile
@@ -16,8 +15,8 @@ from fitsio import FITSHDR
 
 from badpix_selfcal import associations
 from badpix_selfcal.associations import COMBINED, SAVED
-from badpix_selfcal.atomic_io import atomic_write
-from badpix_selfcal.cli import add_parameters, parser
+from badpix_selfcal.atomic_io import write_text
+from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.excluded import find_excluded, read_dq_planes
 from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest, read_recorded
@@ -26,7 +25,7 @@ from badpix_selfcal.flagged_association import list_links, make_flagged_associat
 from badpix_selfcal.median import filter_minimum
 from badpix_selfcal.minimum import measure_shares, minimum_header, take_minimum
 from badpix_selfcal.noise import measure_noise
-from badpix_selfcal.parameters import parameter_cards
+from badpix_selfcal.parameters import PARAMETERS, parameter_cards, used_parameters
 from badpix_selfcal.paths import SKIPPED, path_of, workdir_patterns
 from badpix_selfcal.pedestal import read_planes, stack_header
 from badpix_selfcal.repeats import find_repeats
@@ -40,9 +39,9 @@ from .compare import DIFFERS, find_difference, find_text_difference
 MOST = 20  # faults on the terminal
 
 
-def remake_stages(stack, exposures, values, folder):
+def verify_stages(stack, exposures, values, folder, prefix):
     """
-    Make the files of a stack again.
+    Make the files of a stack again, and compare.
 
     Parameters
     ----------
@@ -52,15 +51,25 @@ def remake_stages(stack, exposures, values, folder):
     values : dict
         The parameters by name.
     folder : str
+        For the new files.
+    prefix : str
+        As of `verify_stack`.
 
     Returns
     -------
-    files : dict of str to str
-        The new file of each stage.
+    rows : list of (str, str)
+        As of `verify_stack`.
+    flags : (ndarray, FITSHDR, list of bytes)
+        What `write_flagged` takes of them.
     """
-    names = [stage.name for stage in list_stages(values)]
-    files = {name: os.path.join(folder, os.path.basename(path_of(name))) for name in names}
-    headers = []
+    wanted, rows, headers = {stage.name for stage in list_stages(values)}, [], []
+
+    def compare(name, image, header, **extensions):
+        path = path_of(name, stack=stack)
+        again = os.path.join(folder, os.path.basename(path))
+        write_image(again, image, header, **extensions)
+        rows.append((prefix + path, find_difference(prefix + path, again)))
+        return read_image(again)  # as the next stage reads it
 
     def planes():
         for name, plane, header in read_planes(exposures):
@@ -70,27 +79,24 @@ def remake_stages(stack, exposures, values, folder):
     minimum, source = take_minimum(planes())
     shares = measure_shares(source, len(exposures))
     header = minimum_header(stack_header(stack, len(exposures)), headers, shares)
-    write_image(files["minimum"], minimum, header, SOURCE=source)
-    minimum, header = read_image(files["minimum"])  # as the next stage reads them
+    minimum, header = compare("minimum", minimum, header, SOURCE=source)
     excluded = noise = repeats = None
-    if "excluded" in files:
+    named = "BPXSTACK", stack, "stack"
+    if "excluded" in wanted:
         excluded = find_excluded(read_dq_planes(exposures, read_recorded(header), minimum.shape))
-        cards = FITSHDR()
-        add_cards(cards, ("BPXSTACK", stack, "stack"))
-        write_image(files["excluded"], excluded.astype(np.uint8), cards)
-    write_image(files["median"], *filter_minimum(minimum, header, values, excluded))
-    median, header = read_image(files["median"])
-    if "noise" in files:
-        noise = measure_noise(minimum, header["BPXKERN"], header["BPXAXIS"], excluded)
-        write_image(files["noise"], noise, header)
-    if "repeats" in files:
-        planes = (plane for _, plane, _ in read_planes(exposures))
-        found = header["BPXKERN"], header["BPXAXIS"], values["repeat_fraction"], excluded
-        repeats, cards = find_repeats(planes, *found), FITSHDR()
-        add_cards(cards, ("BPXSTACK", stack, "stack"), *parameter_cards("repeats", values))
-        write_image(files["repeats"], repeats.astype(np.uint8), cards)
-    write_image(files["threshold"], *flag_stack(minimum, median, header, values, noise, repeats))
-    return files
+        compare("excluded", excluded.astype(np.uint8), add_cards(FITSHDR(), named))
+    median, header = compare("median", *filter_minimum(minimum, header, values, excluded))
+    found = header["BPXKERN"], header["BPXAXIS"]
+    if "noise" in wanted:
+        noise = measure_noise(minimum, *found, excluded)
+        compare("noise", noise, header)
+    if "repeats" in wanted:
+        planes_again = (plane for _, plane, _ in read_planes(exposures))
+        repeats = find_repeats(planes_again, *found, values["repeat_fraction"], excluded)
+        cards = add_cards(FITSHDR(), named, *parameter_cards("repeats", values))
+        compare("repeats", repeats.astype(np.uint8), cards)
+    flags = compare("threshold", *flag_stack(minimum, median, header, values, noise, repeats))
+    return rows, (*flags, read_cards(os.path.join(folder, os.path.basename(path_of("threshold")))))
 
 
 def verify_stack(job, values, prefix=""):
@@ -113,27 +119,21 @@ def verify_stack(job, values, prefix=""):
     """
     stack, exposures, flagged = job
     results = prefix + os.path.dirname(path_of("members"))
-    rows, flags = [], ()
+    rows, flags, write = [], (), write_skipped
     with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=results) as folder:
         if stack != SKIPPED:
             try:
-                files = remake_stages(stack, exposures, values, folder)
+                rows, flags = verify_stages(stack, exposures, values, folder, prefix)
             except (InputError, ValueError) as error:
                 return [(prefix + path_of("stack", stack=stack), str(error))]
-            for name, again in files.items():
-                path = prefix + path_of(name, stack=stack)
-                rows.append((path, find_difference(path, again)))
-            flags = (*read_image(files["threshold"]), read_cards(files["threshold"]))
+            write = write_flagged
         for exposure, path in flagged:
-            again = os.path.join(folder, os.path.basename(path))
-            write = write_flagged if flags else write_skipped
+            again = os.path.join(folder, "again.fits")  # one after the other: little disk is used
             try:
                 write(exposure, again, *flags, os.path.basename(path))
                 rows.append((path, find_difference(path, again)))
             except InputError as error:
                 rows.append((path, str(error)))
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(again)  # so that little disk is used
     return rows
 
 
@@ -251,23 +251,26 @@ def list_jobs(members, config, prefix=""):
     return jobs
 
 
+def read_values(config):
+    """Return the parameters as the stages read them from their command lines."""
+    read = {p.name: p.allowed if callable(p.allowed) else str for p in PARAMETERS}
+    used = used_parameters(config)
+    return {name: read[name](str(used[name])) for name in read if name in used}
+
+
 def options():
     """Return the argument parser."""
     options = parser(__doc__)
-    options.add_argument("--config", required=True, help="the config, JSON")
-    options.add_argument("--made", nargs="*", default=[], help="exposures that need not exist yet")
+    options.add_argument("--config", required=True, type=json.loads, help="the config, JSON")
     options.add_argument("--prefix", default="", help="folder below which the results lie")
     options.add_argument("--threads", type=int, default=1, help="stacks at a time")
-    add_parameters(options, "median")
-    add_parameters(options, "repeats")
-    add_parameters(options, "threshold")
     return options
 
 
 def main(arguments):
     """Write ``verify.csv`` and, without a fault, ``SHA256SUMS``, which ``sha256sum -c`` takes."""
-    config, prefix = json.loads(arguments.config), arguments.prefix
-    members, paths, _, errors = associations.read_members(config, arguments.made)
+    config, prefix = arguments.config, arguments.prefix
+    members, paths, _, errors = associations.read_members(config)
     if errors:
         raise InputError("\n".join(errors))
     output, sums = prefix + path_of("verify"), prefix + path_of("sums")
@@ -279,21 +282,20 @@ def main(arguments):
     try:
         digests = pd.DataFrame(pool.map(read_digest, exposures), columns=DIGEST_COLUMNS)
         found = chain(
-            pool.map(partial(verify_stack, values=vars(arguments), prefix=prefix), jobs),
+            pool.map(partial(verify_stack, values=read_values(config), prefix=prefix), jobs),
             pool.map(find_refusal, [pair for job in jobs for pair in job[-1]], chunksize=8),
             [verify_tables(members, paths, digests, config, prefix)],
         )
         table = pd.DataFrame(chain.from_iterable(found), columns=("file", "fault"))
         faults = table[table["fault"] != ""]
-        with atomic_write(output) as part:
-            faults.to_csv(part, index=False)
+        write_text(output, faults.to_csv(index=False))
         if len(faults):
             lines = [f"{row.file}: {row.fault}" for row in faults.head(MOST).itertuples()]
             text = "delete these files, of flagged exposures the folder, and run again"
             raise InputError("\n".join([*lines, f"{output}: {len(faults)} faults; {text}"]))
-        with atomic_write(sums) as part, open(part, "w", encoding="utf-8") as file:
-            for path, *_, digest in pool.map(read_digest, sorted(table["file"])):
-                file.write(f"{digest}  {os.path.relpath(path, folder)}\n")
+        digests = pool.map(read_digest, sorted(table["file"]))
+        lines = [f"{digest}  {os.path.relpath(path, folder)}\n" for path, *_, digest in digests]
+        write_text(sums, "".join(lines))
     finally:
         pool.shutdown(cancel_futures=True)
     print(f"{len(table)} results are what today's inputs and parameters make, to the bit.")

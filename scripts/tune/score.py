@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import log, parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.flag_diagnostics import estimate_false_positives, measure_structure
@@ -74,15 +74,17 @@ def count_found(flags, residual, added, sigma, significance, structure):
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__)
-    options.add_argument("minimum", help="minimum.fits of the stack")
-    options.add_argument("median", help="its median.fits")
-    options.add_argument("flags", help="its flags.fits")
-    options.add_argument("excluded", help="its excluded.fits")
-    options.add_argument("output", help="score.csv")
+    options = parser(
+        __doc__,
+        minimum="minimum.fits of the stack",
+        median="its median.fits",
+        flags="its flags.fits",
+        excluded="its excluded.fits",
+        output="score.csv",
+    )
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
     options.add_argument("--seed", type=int, default=1, help="the injection's number")
-    options.add_argument("--settings", required=True, help="a dict of each, JSON")
+    options.add_argument("--settings", required=True, type=json.loads, help="a dict of each, JSON")
     options.add_argument("--dispersion-axis", default="auto", help="1, 2 or auto")
     return options
 
@@ -100,7 +102,7 @@ def main(arguments):
     axis, rows = find_dispersion_axis(header, arguments.dispersion_axis), []
     significance = measure_significance(lowest[0], axis)
     structure = measure_structure(lowest[0], running_median(lowest[0], 15, axis, "shrink"), axis)
-    for setting in json.loads(arguments.settings):
+    for setting in arguments.settings:
         found = flag_minimum(
             *lowest,
             axis,
@@ -115,5 +117,4 @@ def main(arguments):
         residual = subtract_median(found.minimum, found.median)
         counts = count_found(found.flags, residual, added, sigma, significance, structure)
         rows += [(*(setting[name] for name in SETTING), *row) for row in counts]
-    with atomic_write(arguments.output) as part:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False)
+    write_text(arguments.output, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))

@@ -92,11 +92,9 @@ rule median:
     params:
         code=code("stages/median"),
         parameters=parameters.format_options("median", used),
-        excluded=lambda wildcards, input: (
-            f"--excluded {input.excluded}" if input.excluded else ""
-        ),
     shell:
-        "selfcal median {params.parameters} {params.excluded} --log {log} {input.minimum} {output}"
+        "selfcal median {params.parameters} --excluded {input.excluded} --log {log}"
+        " {input.minimum} {output}"
 
 
 rule noise:
@@ -161,15 +159,10 @@ rule threshold:
     params:
         code=code("stages/threshold"),
         parameters=parameters.format_options("threshold", used),
-        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
-        repeats=lambda wildcards, input: (
-            f"--repeats {input.repeats} {parameters.format_options('repeats', used)}"
-            if input.repeats
-            else ""
-        ),
+        repeats=parameters.format_options("repeats", used),
     shell:
-        "selfcal threshold {params.parameters} {params.noise} {params.repeats} --log {log}"
-        " {input.images} {output}"
+        "selfcal threshold {params.parameters} {params.repeats} --noise {input.noise}"
+        " --repeats {input.repeats} --log {log} {input.images} {output}"
 
 
 rule write_back:

@@ -99,12 +99,7 @@ rule verify:
         runtime=run_runtime,
     params:
         config=json.dumps(config),
-        made=sorted(made),
         prefix=PREFIX,
-        parameters=[
-            parameters.format_options(stage, used)
-            for stage in ("median", "repeats", "threshold")
-        ],
     shell:
-        "selfcal verify {params.parameters} --log {log} --threads {threads}"
-        " --prefix={params.prefix:q} --config {params.config:q} --made {params.made:q}"
+        "selfcal verify --log {log} --threads {threads} --prefix={params.prefix:q}"
+        " --config {params.config:q}"

@@ -1,9 +1,11 @@
 """The hash of a program: SHA-256 of its file and of the files of ours that it imports."""
 
 import functools
-import hashlib
 import os
 import re
+from pathlib import Path
+
+from badpix_selfcal.file_state import hash_text
 
 IMPORT = re.compile(r"^ *from (badpix_selfcal|\.)(?:\.?(\w+))? import ([^(\n]+|\([^)]*)", re.M)
 UNHASHED = "version.py"  # a new version reruns nothing
@@ -32,13 +34,9 @@ def hash_code(scripts, program):
     found, pending = {}, {f"{program}.py"}
     while pending:
         name = pending.pop()
-        with open(os.path.join(scripts, name), "rb") as file:
-            found[name] = file.read()
-        pending |= find_imports(scripts, name, found[name].decode()) - found.keys()
-    digest = hashlib.sha256()
-    for name in sorted(found):
-        digest.update(f"{name}\n".encode() + found[name])
-    return digest.hexdigest()[:12]
+        found[name] = Path(scripts, name).read_text(encoding="utf-8")
+        pending |= find_imports(scripts, name, found[name]) - found.keys()
+    return hash_text(repr(sorted(found.items())))
 
 
 def find_imports(scripts, name, text):
@@ -57,8 +55,6 @@ def find_imports(scripts, name, text):
 
 def hash_folder(folder):
     """Return the hash of the files of a folder, for what is no program."""
-    digest = hashlib.sha256()
-    for name in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, name), "rb") as file:
-            digest.update(name.encode() + file.read())
-    return digest.hexdigest()[:12]
+    return hash_text(
+        repr(sorted((path.name, path.read_bytes()) for path in Path(folder).iterdir()))
+    )

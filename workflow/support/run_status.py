@@ -13,7 +13,7 @@ from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.paths import SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
 from slurm.queue import REFUSED
-from tools.prune import list_left_over, list_wanted
+from tools.prune import list_left_over
 from validate_inputs import shorten
 
 COLUMNS = ("association", "status", "stage", "message")
@@ -113,7 +113,7 @@ def list_stale(members, prefix):
         times = [os.path.getmtime(p) for p in (path_of("summary"), page) if os.path.exists(p)]
         if times != sorted(times):
             lines.append(f"{prefix}{page} is older than the results: run the target report")
-        left = list_left_over(list_wanted(members))
+        left = list_left_over(members)
         size = sum(os.lstat(file).st_size for files in left.values() for file in files) / 1e6
     if left:
         what = f"results that no association asks for ({size:.0f} MB)"
