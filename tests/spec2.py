@@ -1,8 +1,8 @@
 """
 Run calwebb_spec2 of jwst on associations, one after the other in one process.
 
-The argument is JSON: a list of calls, each a dict of the association, the folder for its products
-and the parameters of the steps by their names.
+The argument is JSON: a list of calls, each of the association, the folder for its products and the
+parameters of the steps by their names.
 """
 
 import json
@@ -19,13 +19,11 @@ def main(calls):
     warnings.simplefilter("ignore")
     from jwst.pipeline import Spec2Pipeline
 
-    for call in calls:
-        os.makedirs(call["folder"], exist_ok=True)
-        steps = {step: {"skip": True} for step in SKIPPED}
-        steps = {**steps, "bkg_subtract": {"save_results": True}, **call["steps"]}
-        Spec2Pipeline.call(
-            call["association"], output_dir=call["folder"], save_results=True, steps=steps
-        )
+    for association, folder, steps in calls:
+        os.makedirs(folder, exist_ok=True)
+        steps = {**{step: {"skip": True} for step in SKIPPED}, **steps}
+        steps["bkg_subtract"] = {"save_results": True, **steps.get("bkg_subtract", {})}
+        Spec2Pipeline.call(association, output_dir=folder, save_results=True, steps=steps)
 
 
 if __name__ == "__main__":

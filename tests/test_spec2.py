@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from conftest import SHARED, Workflow, planes_of, write_association
+from jwst.master_background import MasterBackgroundStep
+from jwst.master_background.create_master_bkg import create_background
 from models import ATTRIBUTES
 
 GEOMETRY = SHARED / "mrs_geometry"
@@ -25,8 +27,13 @@ pytestmark = pytest.mark.skipif(
 )
 ROLES = ("science", "background", "background", "selfcal")
 # The settings that are compared: of the workflow, and of jwst's step.
-OTHER = {"flagfrac_lower": 0.0005, "flagfrac_upper": 0.005, "kernel_size": 21}
-SETTINGS = {"default": {}, "other": OTHER}
+SETTINGS = {
+    "default": {},
+    "other": {
+        "flagfrac_lower": 0.0005, "flagfrac_upper": 0.005, "kernel_size": 21,
+        "save_flagged_bkg": True,
+    },
+}  # fmt: skip
 PLANES = ("SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 
 
@@ -58,33 +65,25 @@ def start_spec2(folder, calls):
 
 @pytest.fixture(scope="module")
 def products(tmp_path_factory):
-    """Return the folder of spec2's products: reference/{setting}, flagged/{setting}."""
+    """Return the folder of spec2's products: reference/{setting}, flagged/{setting}, master."""
     folder = tmp_path_factory.mktemp("spec2")
     (folder / "elsewhere").mkdir()
     association = write_inputs(folder)
     calls = [
-        {
-            "association": association,
-            "folder": f"reference/{name}",
-            "steps": {"badpix_selfcal": {"skip": False, **values}},
-        }
+        (association, f"reference/{name}", {"badpix_selfcal": {"skip": False, **values}})
         for name, values in SETTINGS.items()
     ]
-    started, calls = [start_spec2(folder, calls)], []
-    for name, values in {**SETTINGS, "science alone": {"save_flagged_bkg": False}}.items():
+    started, calls, skip = [start_spec2(folder, calls)], [], {"skip": True}
+    for name, values in SETTINGS.items():
         run = Workflow(folder / "runs" / name)
         run.folder.mkdir(parents=True)
         config = [f"{key}={value}" for key, value in values.items()]
         run.run("--quiet", "all", associations=association, config=config)
         # The results of a run can be moved, and spec2 be started anywhere.
         moved = shutil.move(run.path("results"), folder / "moved" / name)
-        calls.append(
-            {
-                "association": str(moved / "associations" / "one_asn.json"),
-                "folder": f"flagged/{name}",
-                "steps": {"badpix_selfcal": {"skip": True}},
-            }
-        )
+        flagged = str(moved / "associations" / "one_asn.json")
+        calls.append((flagged, f"flagged/{name}", {"badpix_selfcal": skip}))
+    calls.append((flagged, "master", {"badpix_selfcal": skip, "bkg_subtract": skip}))
     started.append(start_spec2(folder, calls))
     for process in started:
         out = process.communicate()[0]
@@ -99,12 +98,11 @@ def read_planes(path):
 
 
 @pytest.mark.parametrize("product", ["one_bsub.fits", "one_cal.fits"])
-@pytest.mark.parametrize("setting", [*SETTINGS, "science alone"])
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_products_equal_those_of_the_step(products, setting, product):
-    """With unflagged backgrounds, too: NaN in the science exposure stays NaN."""
-    expected = "default" if setting == "science alone" else setting
+    """With backgrounds unflagged (default) and flagged: NaN in the science exposure stays NaN."""
     found = read_planes(products / "flagged" / setting / product)
-    assert found == read_planes(products / "reference" / expected / product)
+    assert found == read_planes(products / "reference" / setting / product)
     assert set(found) == set(PLANES)
 
 
@@ -115,3 +113,20 @@ def test_the_settings_differ(products):
     ]
     assert 2000 < counts[0] < 2200
     assert counts[1] > 2.5 * counts[0]
+
+
+def test_master_background(products):
+    """Is subtracted from exposures whose own background spec2 left in them, and no others."""
+    spectrum = str(products / "spectrum.fits")
+    create_background(np.linspace(4, 10, 50), np.full(50, 2.0)).save(spectrum)
+    for folder, subtracted in (("flagged/other", False), ("master", True)):
+        path = str(products / folder / "one_cal.fits")
+        with MasterBackgroundStep.call(path, user_background=spectrum) as result:
+            steps, after = result.meta.cal_step, result.data.copy()
+        done = (steps.bkg_subtract, steps.master_background)
+        assert done == (("SKIPPED", "COMPLETE") if subtracted else ("COMPLETE", "SKIPPED"))
+        before = fits.getdata(path)
+        assert np.nanmax(before - after) == pytest.approx(2 if subtracted else 0, abs=1e-5)
+    (rate,) = (products.parent / "rate").glob("*_00001_*")
+    assert np.isfinite(before).mean() > 0.9
+    assert np.array_equal(np.where(np.isnan(before), before, fits.getdata(rate)), before, True)
