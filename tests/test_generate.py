@@ -57,8 +57,10 @@ def test_mrs(here):
     """
     names, long = mrs(here / "mast"), mrs(here / "mast", "mirifulong")
     other = mrs(here / "mast", program="01524")
-    generate()
+    said = generate().stdout
     assert len(associations()) == len(names) + len(long) + len(other)
+    assert "24 associations with backgrounds, which" in said
+    assert "6 associations of dedicated backgrounds; " in said
     science, background = names["SHORT", 2], names["LONG", "b"]
     assert roles(science) == {
         "science": [science],

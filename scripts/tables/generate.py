@@ -234,6 +234,7 @@ def main(arguments):
     lines = report.list_unused(catalog)
     if products:
         lines += report.tabulate_groups(catalog, products) + report.list_doubts(catalog, products)
+        lines += report.list_purposes(catalog, products)
     print("\n".join(lines + report.list_outcomes(outcomes, written)))
     for note in report.limit(notes):
         warn(note)

@@ -133,6 +133,20 @@ def list_outcomes(outcomes, written):
     ]
 
 
+def list_purposes(catalog, products):
+    """Say which associations calwebb_spec2 needs for which way to subtract a background."""
+    n = sum("background" in members for _, members in products)
+    rows = catalog.loc[[members["science"][0] for _, members in products]]
+    own = list(rows.loc[rows["bkgdtarg"], "name"])
+    found = {
+        "with backgrounds, which calwebb_spec2 subtracts pixel by pixel; for a master background "
+        "instead, give it --steps.bkg_subtract.skip=true": n,
+        f"of dedicated backgrounds; calibrate them for a master background alone: {shorten(own)}":
+            len(own),
+    }  # fmt: skip
+    return [f"{count(n, 'association')} {text}" for text, n in found.items() if n]
+
+
 def list_unused(catalog):
     """Say how many exposures are used, and why others are not: the unexpected ones line by line."""
     unused = catalog[catalog["reason"] != ""]
