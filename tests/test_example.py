@@ -24,7 +24,7 @@ badpix_selfcal:
 DEFAULTS = {
     "context": crds_cache.CONTEXT,
     "spec3": "--steps.spectral_leak.skip=true",
-    "sources": '{target: "[ot]*_asn", other: one_asn}',
+    "sources": "{target: 'asn/[ot]*.json', other: asn/one_asn.json}",
     "flagfrac": 0.01,
 }
 
@@ -116,7 +116,7 @@ def test_from_rates_to_a_cube(tmp_path, monkeypatch):
         roles = {science: "science", 2: "background", other: "selfcal"}
         members = [(f"{names[i]}_rate.fits", role) for i, role in roles.items()]
         write_association(tmp_path / "asn" / f"{name}_asn.json", (names[science], members))
-    write_options(workflow, sources="{target: '*_asn'}")
+    write_options(workflow, sources="{target: asn/*.json}")
     workflow.run("--quiet", "all", snakefile=SNAKEFILE, associations=None)
     listed = workflow.path("results/references.txt").read_text().split()
     assert listed[0] == crds_cache.CONTEXT
@@ -126,7 +126,12 @@ def test_from_rates_to_a_cube(tmp_path, monkeypatch):
         header = fits.getheader(path)
         assert (header["S_BKDSUB"], header["CRDS_CTX"]) == ("COMPLETE", crds_cache.CONTEXT)
         assert np.count_nonzero(fits.getdata(path, "DQ") & 1 << 30) > 8000
+        tag = header["BPXSTACK"].rpartition("-")[2]
     products = sorted(os.listdir(workflow.path("results/spec3/target")))
     assert "target_ch1-short_s3d.fits" in products, products
     assert "target_ch1-short_x1d.fits" in products, products
+    # What tells of the flags in a cube: the log of spec2, and the exposures.
+    cube = workflow.path("results/spec3/target/target_ch1-short_s3d.fits")
+    assert f"_badpix_selfcal_{tag}.fits".encode() in cube.read_bytes()
+    assert [f"{name}_cal.fits" for name in names[:2]] == list(fits.getdata(cube, "HDRTAB").FILENAME)
     assert count_jobs(workflow, SNAKEFILE) == {}

@@ -41,7 +41,7 @@ CONFIGS = {
     "threshold=sigma": from_stage("median", excluded=1, noise=1, provenance=1, associate=3),
     "force_single=true": {**dict.fromkeys((*STAGES, "associate"), 1), **MEMBERS},
     # Both exposures of the stack are the science of a product.
-    "save_flagged_bkg=false": {"associate": 3, "provenance": 1},
+    "save_flagged_bkg=true": {"associate": 3, "provenance": 1},
     "mask_min_fraction=0.6": {"provenance": 1},
 }
 

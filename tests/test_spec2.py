@@ -115,6 +115,16 @@ def test_the_settings_differ(products):
     assert counts[1] > 2.5 * counts[0]
 
 
+def test_what_tells_of_the_flags(products):
+    """As docs/outputs.md says: cards and HISTORY, not S_BPXSLF; and the log of spec2."""
+    path = products / "flagged" / "default" / "one_cal.fits"
+    header = fits.getheader(path)
+    assert header["S_BPXSLF"] == "SKIPPED"
+    assert header["BPXSTACK"] in str(header["HISTORY"])
+    tag = header["BPXSTACK"].rpartition("-")[2]
+    assert f"_00001_mirifushort_badpix_selfcal_{tag}.fits".encode() in path.read_bytes()
+
+
 def test_master_background(products):
     """Is subtracted from exposures whose own background spec2 left in them, and no others."""
     spectrum = str(products / "spectrum.fits")

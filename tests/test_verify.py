@@ -32,6 +32,7 @@ def verified(tmp_path_factory):
     pairs = [(files[0], "science"), (files[1], "background"), ("leak.fits", "imprint")]
     write_association(workflow.path("asn/one_asn.json"), ("p1", pairs))
     write_association(workflow.path("asn/alone_asn.json"), ("p3", [(files[2], "science")]))
+    workflow.path("config.yaml").write_text("save_flagged_bkg: true\n")
     workflow.run("--quiet", "all")
     assert f"12 {LAST}" in workflow.run("--", "verify").stdout
     return workflow.folder
@@ -240,7 +241,7 @@ def test_the_target_fails_and_says_what_differs_and_the_remedy(copy):
 def test_no_fault_with_other_settings(nods):
     """What is made again is made with the parameters in force."""
     write_exposure(nods.path("rate", f"{NAMES[1]}_rate.fits"), primary={"BKGDTARG": True})
-    config = ["save_flagged_bkg=false", "threshold=sigma", "nsigma_upper=4", "repeat_fraction=0.5"]
+    config = ["save_flagged_bkg=true", "threshold=sigma", "nsigma_upper=4", "repeat_fraction=0.5"]
     nods.run("--quiet", "all", config=config)
     assert LAST in nods.run("--", "verify", config=config).stdout
     assert nods.run("--", "verify", check=False).returncode != 0

@@ -30,7 +30,7 @@ with warnings.catch_warnings():
 NODS = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
 MIRI = [f"jw01204002001_02101_0000{i}_mirifulong" for i in (1, 2, 3)]
 PARAMETERS = {"flagfrac_upper": 0.01, "kernel_size": 5}
-CONFIG = [f"{key}={value}" for key, value in PARAMETERS.items()]
+CONFIG = [*(f"{key}={value}" for key, value in PARAMETERS.items()), "save_flagged_bkg=true"]
 
 
 @pytest.fixture(scope="module")

@@ -145,11 +145,10 @@ def main(arguments):
     print(f"space:     {kept / 1e6:.0f} MB more for results; at most {sum(temporary) / 1e6:.0f} MB")
     print(f"           for temporary files, of {len(temporary)} stacks at a time;")
     print(f"           {free / 1e6:.0f} MB are free")
-    if backgrounds:
-        text = f"{len(backgrounds)} flagged backgrounds of {sum(backgrounds.values()) / 1e6:.0f} MB"
-        saved = f"{text} among the results; save_flagged_bkg=false spares them"
-        unsaved = f"save_flagged_bkg=true would write {text}, too"
-        print(f"           {saved if config['save_flagged_bkg'] else unsaved}")
+    if backgrounds and config["save_flagged_bkg"]:
+        size = f"{sum(backgrounds.values()) / 1e6:.0f} MB"
+        print(f"           {len(backgrounds)} flagged backgrounds of {size} are among the results;")
+        print("           save_flagged_bkg=false spares them")
     print("Exposures and programs that changed are not compared here; --dry-run lists all jobs.")
     if (needed := kept + max(temporary, default=0)) > free:
         raise InputError(
