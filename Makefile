@@ -9,7 +9,7 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
 run: .venv/run  ## the demo: simulate exposures, flag their bad pixels
-	.venv/bin/snakemake --cores all
+	.venv/bin/snakemake
 	@echo
 	@echo "Done. Look at:"
 	@echo "  results/summary.csv        what was flagged, one row per product"
@@ -17,7 +17,7 @@ run: .venv/run  ## the demo: simulate exposures, flag their bad pixels
 	@echo "  results/associations/      the associations for calwebb_spec2"
 
 report: .venv/run  ## the demo's page: results/report.html
-	.venv/bin/snakemake --cores all -- report
+	.venv/bin/snakemake -- report
 	@echo
 	@echo "Done. Open results/report.html in a browser."
 
@@ -25,7 +25,7 @@ report: .venv/run  ## the demo's page: results/report.html
 MRS := jw09001_mirifulong_6exp-b4d5fd219b3c
 NIRSPEC := jw09002001001_03101_nrs1_2exp-29ecbf57cf8a
 pictures: .venv/run  ## the pictures of the README, from the demo
-	.venv/bin/snakemake --cores all -- figures results/tune/$(MRS)/cost.png
+	.venv/bin/snakemake -- figures results/tune/$(MRS)/cost.png
 	cp results/figures/$(MRS)/flags.png results/figures/$(MRS)/cuts.png docs/pictures
 	cp results/figures/$(MRS)/sources.png results/figures/$(NIRSPEC)/runs.png docs/pictures
 	cp results/tune/$(MRS)/cost.png results/tune/$(MRS)/recall_high.png docs/pictures

@@ -2,10 +2,13 @@
 
 import os
 import pty
+import re
 import subprocess
+import sys
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 
 def run_elsewhere(workflow, *arguments, **options):
@@ -32,6 +35,24 @@ def test_its_config_is_all_that_a_run_needs(nods):
     done = run_elsewhere(nods, "--dry-run")
     assert done.returncode != 0
     assert "unknown key kernelsize; known is kernel_size" in done.stdout
+
+
+def test_nothing_need_be_said_after_generate(nods):
+    """A folder with associations/*_asn.json needs no config, no cores; one without is told."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+
+    def dry_run():
+        words = [*command, "--dry-run", "report"]
+        return subprocess.run(words, cwd=nods.folder, capture_output=True, text=True)
+
+    done = dry_run()
+    assert done.returncode != 0
+    assert "associations/*_asn.json: no association file matches" in done.stdout + done.stderr
+    nods.path("asn").rename(nods.path("associations"))
+    done = dry_run()
+    assert done.returncode == 0, done.stderr
+    assert "associations: associations/*_asn.json\n" in done.stderr
+    assert re.search(r"^write_back +1$", done.stdout, re.M)
 
 
 def run_on_terminal(command, folder, **environment):

@@ -50,6 +50,7 @@ if os.path.exists("config.yaml"):
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 config_schema = validate_inputs.validate_config(config, SCHEMA)
+first_lines = validate_inputs.fill_associations(config)
 used = parameters.used_parameters(config)
 
 DEMO = pd.read_csv(
@@ -66,6 +67,7 @@ generating = all(asked) if "--" in sys.argv else any(asked)
 if main_process and not generating:
     errors += validate_inputs.find_member_errors(members, made)
     for line in [
+        *first_lines,
         *validate_inputs.find_member_warnings(members),
         *validate_inputs.find_new_exposures(config["exposures"], members),
         *run_status.list_left_out(left_out),

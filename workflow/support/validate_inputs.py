@@ -1,6 +1,7 @@
 """Validation of config and members before any work; each error is one line with its remedy."""
 
 import difflib
+import glob
 import os
 
 import jsonschema
@@ -53,6 +54,15 @@ def validate_config(config, path):
     if config["repeat_fraction"] and config["threshold"] != "sigma":
         raise WorkflowError("config: repeat_fraction needs threshold: sigma; set it, or set 0")
     return schema
+
+
+def fill_associations(config):
+    """Name the associations of the run folder, else the demo's, where the config names none."""
+    if config["associations"]:
+        return []
+    own, demo = "associations/*_asn.json", "demo/associations/*_asn.json"
+    config["associations"] = own if glob.glob(own) or not glob.glob(demo) else demo
+    return [f"associations: {config['associations']}"]
 
 
 def find_config_errors(config, schema):
