@@ -60,7 +60,7 @@ def flagged(tmp_path_factory):
     """The tree, after the two commands; what they said."""
     folder = tmp_path_factory.mktemp("download")
     write_tree(folder / "mastDownload")
-    (folder / "config.yaml").write_text("exposures: mastDownload\n")
+    (folder / "config.yaml").write_text("exposures: mastDownload\nsave_flagged_bkg: true\n")
     before, said = sorted(folder.rglob("*")), []
     for program, *words in readme_commands(folder):
         assert program == ".venv/bin/snakemake"

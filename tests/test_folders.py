@@ -400,12 +400,12 @@ def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     assert new in workflow.run("--", "check", config=config).stdout
     found = pd.read_csv("results/check.csv")
     assert found["what"].str.startswith("left out: ").sum() == 2
-    # The background, which is found in `exposures` alone, is the original now.
+    # The background, which is found in `exposures` alone, is the original.
     (here / "results/stacks/gone-0123456789ab").mkdir()
     (here / "results/stacks/gone-0123456789ab/minimum.fits").write_bytes(bytes(2_000_000))
     (here / "results/report.html").touch()
     os.utime("results/report.html", (1, 1))
-    said = workflow.run(config=[*config, "save_flagged_bkg=false"]).stdout
+    said = workflow.run(config=[*config, "flagfrac_upper=0.02"]).stdout
     stale = "results/report.html is older than the results: run the target report"
     assert stale in said.splitlines()
     assert "results that no association asks for (2 MB): the target prune lists them" in said

@@ -29,7 +29,7 @@ def test_real_exposures(tmp_path):
             hdus[0].header.update(EXP_TYPE="NRS_IFU", DATAMODL="IFUImageModel")
             hdus["SCI"].header["BUNIT"] = hdus["ERR"].header["BUNIT"] = "DN/s"
             hdus.writeto(copy)
-    said = workflow.run("--", "all", "report", "verify").stdout
+    said = workflow.run("--", "all", "report", "verify", config=["save_flagged_bkg=true"]).stdout
     assert "10 results are what today's inputs and parameters make, to the bit." in said
     page = workflow.path("results/report.html").read_text()
     assert page.count("data:image/png") == 1

@@ -175,7 +175,11 @@ INPUT_CHANGES = {
         ),
         {**dict.fromkeys((*STAGES, "associate"), 1), **MEMBERS},
     ),
-    "an association less": (lambda w: w.path("asn/two_asn.json").unlink(), MEMBERS),
+    # Its science is to be flagged no more, so that the folder of the stack is written again.
+    "an association less": (
+        lambda w: w.path("asn/two_asn.json").unlink(),
+        {"write_back": 1, "associate": 1, **MEMBERS},
+    ),
     "an association touched": (lambda w: w.path("asn/one_asn.json").touch(), {}),
     "an association that no table tells from before": (
         lambda w: keep_date(
@@ -183,10 +187,10 @@ INPUT_CHANGES = {
         ),
         {"associate": 1, "provenance": 1},
     ),
-    # Its product is skipped then; the other one keeps the stack.
+    # Its product is skipped then; the other one keeps the stack, whose folder is written again.
     "a member less": (
         lambda w: write_roles(w, "one", "science"),
-        {"mark_skipped": 1, "associate": 1, **MEMBERS},
+        {"mark_skipped": 1, "write_back": 1, "associate": 2, **MEMBERS},
     ),
     "a member of another role more": (
         lambda w: write_roles(w, "one", "science", "background", "imprint"),

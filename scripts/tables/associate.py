@@ -53,7 +53,7 @@ def options():
         "--stacks", nargs="+", required=True, help="the stack of each product, or skipped"
     )
     options.add_argument("--stages", nargs="+", default=[], help="whose files are linked")
-    options.add_argument("--others", nargs="*", default=[], help="members not flagged")
+    options.add_argument("others", nargs="*", help="members not flagged")
     options.add_argument("--saved", nargs="+", default=FLAGGED, help="roles of flagged exposures")
     return options
 

@@ -71,8 +71,7 @@ rule associate:
         stages=[stage.name for stage in list_stages(config)],
     shell:
         "selfcal associate --log {log} --stages {params.stages} --saved {params.saved}"
-        " --stacks {params.stacks} --others {params.others:q}"
-        " -- {params.association:q} {output}"
+        " --stacks {params.stacks} -- {params.association:q} {output} {params.others:q}"
 
 
 rule summary:
