@@ -58,7 +58,8 @@ def measure(checkout, folder, associations, words):
     command = [
         *(sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"),
         *("--snakefile", f"{checkout}/Snakefile", "--directory", str(folder)),
-        *("--config", f"associations={associations}", *words),
+        # Of 0.2.0 the default was to write flagged backgrounds.
+        *("--config", f"associations={associations}", "save_flagged_bkg=true", *words),
     ]
     start = time.perf_counter()
     with open(folder / "output", "w") as output:

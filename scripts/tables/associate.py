@@ -11,31 +11,6 @@ from badpix_selfcal.flagged_association import list_links, make_flagged_associat
 from badpix_selfcal.paths import find_prefix
 
 
-def clear_view(folder):
-    """
-    Remove an earlier view: links, the folders of products that hold them, and nothing else.
-
-    Raises
-    ------
-    InputError
-        If there is anything else in it; nothing is removed then.
-    """
-    if os.path.islink(folder):
-        raise InputError(f"{folder}: a link; remove it, or name another folder for the view")
-    links, folders = [], []
-    for place, names, files in os.walk(folder, topdown=False):
-        folders.append(place)
-        for path in (os.path.join(place, name) for name in (*names, *files)):
-            if os.path.islink(path) or os.path.basename(path) == ".snakemake_timestamp":
-                links.append(path)
-            elif not os.path.isdir(path):
-                raise InputError(f"{path}: not a link; name another folder for the view")
-    for path in links:
-        os.remove(path)
-    for place in folders:
-        os.rmdir(place)
-
-
 def replace_link(target, link):
     """Make a link, in place of an earlier one; associations of a stack share it."""
     if not os.path.islink(link) or os.readlink(link) != target:
@@ -70,7 +45,8 @@ def main(arguments):
     links = list_links(
         association, stacks, arguments.view, prefix=prefix, stages=arguments.stages, saved=saved
     )
-    clear_view(arguments.view)
+    if os.path.lexists(arguments.view):  # Snakemake has removed an earlier view
+        raise InputError(f"{arguments.view}: exists; remove it, or name another folder")
     for link, target in links.items():
         os.makedirs(os.path.dirname(link), exist_ok=True)
         os.symlink(target, link)
