@@ -34,6 +34,8 @@ RESULTS = {
 }
 # The stack of products without background or selfcal exposures: nothing is flagged.
 SKIPPED = "skipped"
+# What Slurm said when it last refused a job, for status.csv.
+REFUSED = ".snakemake/slurm_logs/refused"
 
 
 def path_of(name, **wildcards):

@@ -7,7 +7,6 @@ import time
 
 LOGS = ".snakemake/slurm_logs"  # below the working directory
 QUEUE = f"{LOGS}/queue.json"
-REFUSED = f"{LOGS}/refused"  # what Slurm said when it last refused a job, for status.csv
 FRESH = 5  # seconds that an answer serves for all jobs, to be kind to the controller
 
 

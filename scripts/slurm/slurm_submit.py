@@ -9,8 +9,9 @@ import uuid
 
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
+from badpix_selfcal.paths import REFUSED
 
-from .queue import LOGS, REFUSED, ask_queue, exit_file
+from .queue import LOGS, ask_queue, exit_file
 
 # Answers of sbatch that pass with time: the controller is unreachable, or our jobs too many.
 PASSING = re.compile(
