@@ -7,8 +7,8 @@ from glob import glob
 from badpix_selfcal.associations import read_members_table
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
-from badpix_selfcal.unused_results import list_left_over
 from badpix_selfcal.paths import find_prefix
+from badpix_selfcal.unused_results import list_left_over
 
 
 def delete(path, files):

@@ -10,9 +10,9 @@ import pandas as pd
 
 from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
-from badpix_selfcal.unused_results import list_left_over
 from badpix_selfcal.paths import REFUSED, SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
+from badpix_selfcal.unused_results import list_left_over
 from validate_inputs import shorten
 
 COLUMNS = ("association", "status", "stage", "message")
