@@ -66,10 +66,10 @@ clean:  ## remove the demo's exposures and all results
 	rm -rf report.html results logs demo/exposures .snakemake
 
 # The marks say which requirements .venv holds.
-.venv/run: envs/requirements.txt
+.venv/run: envs/requirements.txt pyproject.toml scripts/snakemake_logger_plugin_selfcal/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< .
 	touch $@
 
 .venv/test: envs/requirements-test.txt envs/requirements-slurm.txt .venv/run

@@ -124,19 +124,6 @@ def test_a_view_given_by_hand(results):
     assert os.listdir("view/p") == ["a_badpix_selfcal.fits"]
 
 
-def test_a_log_never_overwrites_data(results):
-    """Neither the exposure itself, nor through a link or a hard link, nor another exposure."""
-    exposure = Path(write_exposure("a_rate.fits"))
-    before = exposure.read_bytes()
-    os.symlink("a_rate.fits", "link.log")
-    os.link(exposure, "b_rate.fits")
-    os.link(exposure, "hard.log")
-    for log in ("link.log", "b_rate.fits", "hard.log"):
-        words = ["a_rate.fits", "--output", "p.fits", "--log", log]
-        assert "name another" in program("pedestal", *words, check=False, cwd=results).stderr
-        assert exposure.read_bytes() == before
-
-
 def test_links_in_the_place_of_a_result_or_a_temporary_file_are_not_written_through(results):
     exposure = Path(write_exposure("a_rate.fits"))
     before = exposure.read_bytes()

@@ -1,4 +1,4 @@
-"""The launcher, ``selfcal NAME ...``, and what all programs share: command line, log, errors."""
+"""The launcher, ``selfcal NAME ...``, and what all programs share: command line, notes, errors."""
 
 import argparse
 import contextlib
@@ -17,7 +17,7 @@ PACKAGE = os.path.dirname(os.path.abspath(__file__))
 # Beside the package in a checkout, within it where it is installed.
 INSTALLED = os.path.isdir(os.path.join(PACKAGE, "programs"))
 PROGRAMS = os.path.join(PACKAGE, "programs") if INSTALLED else os.path.dirname(PACKAGE)
-DATA = (".fits", ".json", ".csv", ".yaml")  # names that no log has
+INTERRUPTED = "interrupted; the same command goes on"
 
 
 def list_programs():
@@ -71,7 +71,6 @@ def parser(description, **positional):
     )
     for name, text in positional.items():
         options.add_argument(name, help=text)
-    options.add_argument("--log", metavar="FILE", help="write notes and tracebacks there")
     options.add_argument("--version", action="version", version=VERSION)
     return options
 
@@ -87,7 +86,7 @@ def run(module, words):
     """
     Run a program: parse the command line by its ``options()``, call its ``main(arguments)``.
 
-    An error ends it with one line on stderr and exit code 1; the traceback goes to the log.
+    An error ends it with one line on stderr, which rules send to the log, and exit code 1.
 
     Parameters
     ----------
@@ -102,52 +101,38 @@ def run(module, words):
     arguments = options.parse_args(words)
     # So that temporary files are removed when the scheduler ends a job.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, end)
     try:
         refuse_overwriting(arguments)
-        if arguments.log:
-            os.makedirs(os.path.dirname(arguments.log) or ".", exist_ok=True)
-            log.file = open(arguments.log, "w", buffering=1)  # noqa: SIM115  until the end
         module.main(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the output has gone
         os._exit(0)
+    except InputError as error:
+        sys.exit("\n".join(f"{program}: error: {line}" for line in str(error).splitlines()))
     except Exception as error:
-        if log.file or not isinstance(error, InputError):
-            import traceback  # which takes time to import
+        import traceback  # which takes time to import
 
-            log(traceback.format_exc().rstrip())
-        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        for line in text.splitlines():
-            warn(f"{program}: error: {line}")
-        sys.exit(1)
+        traceback.print_exc()
+        sys.exit(f"{program}: error: {type(error).__name__}: {error}")
+
+
+def end(number, _):
+    """End a program on a signal."""
+    os.write(sys.stderr.fileno(), f"{INTERRUPTED}\n".encode())
+    sys.exit(128 + number)
 
 
 def refuse_overwriting(arguments):
-    """Raise an `InputError` if a program's output or log is one of its inputs, or data."""
-    output, log_file = getattr(arguments, "output", None), arguments.log
+    """Raise an `InputError` if a program's output is one of its inputs."""
+    output = getattr(arguments, "output", None) or ""
     for name, value in vars(arguments).items():
         for path in value if isinstance(value, list) else [value]:
-            if not isinstance(path, str) or name in ("log", "output"):
-                continue
-            for written in filter(None, (output, log_file)):
-                with contextlib.suppress(OSError, ValueError):
-                    if os.path.samefile(path, written):
-                        raise InputError(f"{path}: read and written; name another output or log")
-    if log_file and os.path.isfile(log_file) and log_file.endswith(DATA):
-        raise InputError(f"{log_file}: not a log, by its name; name another log")
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                if name != "output" and os.path.samefile(path, output):
+                    raise InputError(f"{path}: read and written; name another output")
 
 
 def log(text):
-    """Write a line to the log (stdout when the program was given none)."""
-    print(text, file=log.file or sys.stdout)
-
-
-log.file = None
-
-
-def warn(text):
-    """Write a line to stderr, where the user looks, and to the log."""
-    if log.file:
-        log(text)
+    """Write a note to stderr, which rules send to the log."""
     print(text, file=sys.stderr)

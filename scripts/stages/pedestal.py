@@ -1,6 +1,6 @@
 """Stage 1: the SCI planes of a stack's exposures, each less its residual pedestal, in one file."""
 
-from badpix_selfcal.cli import log, parser, warn
+from badpix_selfcal.cli import log, parser
 from badpix_selfcal.fits_io import append_image, new_fits
 from badpix_selfcal.pedestal import read_planes, stack_header
 
@@ -22,4 +22,4 @@ def main(arguments):
             append_image(fits, plane, header, name)
             log(f"{name}: pedestal {header.get('BPXPED')}")
             if "BPXWARN" in header:
-                warn(f"pedestal: warning: {name}: {header['BPXWARN']}")
+                log(f"pedestal: warning: {name}: {header['BPXWARN']}")

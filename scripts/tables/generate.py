@@ -21,7 +21,7 @@ from badpix_selfcal.associations import (
 )
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.catalog import COLUMNS, find_same_names, mark_backgrounds, read_catalog
-from badpix_selfcal.cli import parser, warn
+from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.exposures import CATALOG, find_exposures
 from badpix_selfcal.file_state import hash_text
@@ -237,6 +237,6 @@ def main(arguments):
         lines += report.list_purposes(catalog, products)
     print("\n".join(lines + report.list_outcomes(outcomes, written)))
     for note in report.limit(notes):
-        warn(note)
+        print(note)
     if not products:
         raise InputError(f"{CATALOG}: nothing to calibrate in it; see its reasons")

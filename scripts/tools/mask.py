@@ -8,7 +8,7 @@ import pandas as pd
 
 from badpix_selfcal.associations import COMBINED, read_members_table
 from badpix_selfcal.atomic_io import write_text
-from badpix_selfcal.cli import parser, warn
+from badpix_selfcal.cli import parser
 from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL, REFERENCE_PIXEL
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_dq, read_image, read_primary, save_model
@@ -211,8 +211,8 @@ def main(arguments):
         write_text(path.removesuffix("fits") + "csv", table.to_csv(index=False))
         print(f"{path}: {np.count_nonzero(flagged)} pixels, from {len(found)} stacks")
         if len(found) == 1:
-            warn(f"mask: warning: {detector} has one stack: mask_min_fraction has no effect")
+            print(f"mask: warning: {detector} has one stack: mask_min_fraction has no effect")
         depths = {describe_processing(header)["depth"] or "unknown" for header in headers.values()}
         if len(depths) > 1:
             kinds = ", ".join(sorted(depths))
-            warn(f"mask: warning: {detector}: exposures of mixed depth ({kinds}) share a mask")
+            print(f"mask: warning: {detector}: exposures of mixed depth ({kinds}) share a mask")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from badpix_selfcal.atomic_io import atomic_write
-from badpix_selfcal.cli import log, parser, warn
+from badpix_selfcal.cli import log, parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
@@ -217,7 +217,7 @@ def main(arguments):
     points = sum_strengths(table)
     _, header = read_image(arguments.flags)
     setting, line = suggest(points, header["BPXNBKG"])
-    warn(f"tune: {title}: {line}")
+    print(f"tune: {title}: {line}")
     for name, text in (
         ("recall.csv", table.to_csv(index=False, float_format="%.5g")),
         ("settings.csv", points.to_csv(index=False, float_format="%.5g")),

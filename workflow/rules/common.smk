@@ -44,6 +44,7 @@ PREFIX = snakemake_compat.module_prefix(workflow)
 
 # A config.yaml in the working directory holds what differs from the defaults.
 if os.path.exists("config.yaml"):
+    validate_inputs.check_yaml("config.yaml")
 
     configfile: "config.yaml"
 
@@ -66,13 +67,14 @@ asked = [word.endswith("generate") for word in words]
 generating = all(asked) if "--" in sys.argv else any(asked)
 if main_process and not generating:
     errors += validate_inputs.find_member_errors(members, made)
-    for line in [
-        *first_lines,
-        *validate_inputs.find_member_warnings(members),
-        *validate_inputs.find_new_exposures(config["exposures"], members),
-        *run_status.list_left_out(left_out),
-    ]:
-        print(line, file=sys.stderr)
+    run_status.say(
+        [
+            *first_lines,
+            *validate_inputs.find_member_warnings(members),
+            *validate_inputs.find_new_exposures(config["exposures"], members),
+            *run_status.list_left_out(left_out),
+        ]
+    )
 if errors and not generating:
     raise WorkflowError(*validate_inputs.shorten(errors))
 
@@ -82,8 +84,7 @@ if errors and not generating:
 combined = members[members["exptype"].isin(COMBINED)].sort_values("exposure")
 flagged = list_flagged(members, config["save_flagged_bkg"])
 if main_process:
-    for line in run_status.name_missing(flagged, PREFIX):
-        print(line, file=sys.stderr)
+    run_status.say(run_status.name_missing(flagged, PREFIX))
 science = flagged[flagged["exptype"] == "science"]
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))
 

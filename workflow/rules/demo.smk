@@ -16,7 +16,7 @@ rule simulate_bad_pixels:
     params:
         code=code("demo/simulate_bad_pixels"),
     shell:
-        "selfcal simulate_bad_pixels --log {log} {wildcards.detector} {output}"
+        "selfcal simulate_bad_pixels {wildcards.detector} {output} 2> {log}"
 
 
 rule simulate:
@@ -40,7 +40,7 @@ rule simulate:
     shell:
         "selfcal simulate --detector {params.scene[detector]} --source {params.scene[source]}"
         " --offset {params.scene[offset]} --pedestal {params.scene[pedestal]}"
-        " --seed {params.scene[seed]} --log {log} {input} {output}"
+        " --seed {params.scene[seed]} {input} {output} 2> {log}"
 
 
 demo_stacks = [
@@ -66,4 +66,4 @@ rule recall:
     params:
         code=code("demo/recall"),
     shell:
-        "selfcal recall --log {log} {output} --truth {input.truth} --flags {input.flags}"
+        "selfcal recall {output} --truth {input.truth} --flags {input.flags} 2> {log}"

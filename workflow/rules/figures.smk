@@ -54,8 +54,8 @@ rule draw_stack:
         folder=subpath(output.numbers, parent=True),
         noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
     shell:
-        "selfcal draw_stack --log {log} {params.noise} {input.images}"
-        " {params.exposure:q} {params.folder}"
+        "selfcal draw_stack {params.noise} {input.images}"
+        " {params.exposure:q} {params.folder} 2> {log}"
 
 
 rule draw_shared:
@@ -74,8 +74,8 @@ rule draw_shared:
     params:
         code=code("figures/draw_shared"),
     shell:
-        "selfcal draw_shared --log {log} {input} --table {output.table}"
-        " --picture {output.picture}"
+        "selfcal draw_shared {input} --table {output.table}"
+        " --picture {output.picture} 2> {log}"
 
 
 rule blink_page:
@@ -102,8 +102,8 @@ rule blink_page:
         templates=templates,
         exposure=shown_exposure,
     shell:
-        "selfcal blink_page --log {log} {input.images} {params.exposure:q} {input.folder}"
-        " {output}"
+        "selfcal blink_page {input.images} {params.exposure:q} {input.folder}"
+        " {output} 2> {log}"
 
 
 rule report:
@@ -136,5 +136,5 @@ rule report:
             f"--recall {input.recall}" if input.recall else ""
         ),
     shell:
-        "selfcal report --log {log} --provenance {input.provenance} {params.recall}"
-        " {input.members} {input.summary} {output}"
+        "selfcal report --provenance {input.provenance} {params.recall}"
+        " {input.members} {input.summary} {output} 2> {log}"

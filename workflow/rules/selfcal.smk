@@ -25,8 +25,8 @@ rule pedestal:
         exposures=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal pedestal --stack={wildcards.stack} --log {log} --output {output}"
-        " -- {params.exposures:q}"
+        "selfcal pedestal --stack={wildcards.stack} --output {output}"
+        " -- {params.exposures:q} 2> {log}"
 
 
 rule minimum:
@@ -49,7 +49,7 @@ rule minimum:
         pedestal=code("stages/pedestal"),
         states=exposure_states,
     shell:
-        "selfcal minimum --log {log} {input} {output}"
+        "selfcal minimum {input} {output} 2> {log}"
 
 
 rule excluded:
@@ -71,7 +71,7 @@ rule excluded:
         exposures=exposure_paths,
         states=exposure_states,
     shell:
-        "selfcal excluded --log {log} {input.minimum} {output} -- {params.exposures:q}"
+        "selfcal excluded {input.minimum} {output} -- {params.exposures:q} 2> {log}"
 
 
 rule median:
@@ -93,8 +93,8 @@ rule median:
         code=code("stages/median"),
         parameters=parameters.format_options("median", used),
     shell:
-        "selfcal median {params.parameters} --excluded {input.excluded} --log {log}"
-        " {input.minimum} {output}"
+        "selfcal median {params.parameters} --excluded {input.excluded}"
+        " -- {input.minimum} {output} 2> {log}"
 
 
 rule noise:
@@ -115,7 +115,7 @@ rule noise:
     params:
         code=code("stages/noise"),
     shell:
-        "selfcal noise --log {log} {input} {output}"
+        "selfcal noise {input} {output} 2> {log}"
 
 
 rule repeats:
@@ -138,7 +138,7 @@ rule repeats:
         code=code("stages/repeats"),
         parameters=parameters.format_options("repeats", used),
     shell:
-        "selfcal repeats {params.parameters} --log {log} {input} {output}"
+        "selfcal repeats {params.parameters} {input} {output} 2> {log}"
 
 
 rule threshold:
@@ -162,7 +162,7 @@ rule threshold:
         repeats=parameters.format_options("repeats", used),
     shell:
         "selfcal threshold {params.parameters} {params.repeats} --noise {input.noise}"
-        " --repeats {input.repeats} --log {log} {input.images} {output}"
+        " --repeats {input.repeats} -- {input.images} {output} 2> {log}"
 
 
 rule write_back:
@@ -186,8 +186,8 @@ rule write_back:
         exposures=lambda wildcards: exposures_to_flag[wildcards.stack],
         states=exposure_states,
     shell:
-        "selfcal write_back --threads {threads} --log {log} {input.flags} {output}"
-        " -- {params.exposures:q}"
+        "selfcal write_back --threads {threads} {input.flags} {output}"
+        " -- {params.exposures:q} 2> {log}"
 
 
 rule mark_skipped:
@@ -209,4 +209,4 @@ rule mark_skipped:
         exposure=exposure_path,
         state=lambda wildcards: hash_states({exposure_path(wildcards)} - made),
     shell:
-        "selfcal mark_skipped --log {log} -- {params.exposure:q} {output}"
+        "selfcal mark_skipped -- {params.exposure:q} {output} 2> {log}"

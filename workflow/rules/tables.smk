@@ -21,7 +21,7 @@ rule generate:
     params:
         config=json.dumps(config),
     shell:
-        "selfcal generate --log {log} --config {params.config:q}"
+        "selfcal generate --config {params.config:q} 2> {log}"
 
 
 rule members:
@@ -39,8 +39,8 @@ rule members:
         made=sorted(made),
         table=lambda wildcards: hash_text(members.to_csv(index=False)),
     shell:
-        "selfcal members --log {log} --config {params.config:q} --made {params.made}"
-        " --expected {params.table} --output {output}"
+        "selfcal members --config {params.config:q} --made {params.made}"
+        " --expected {params.table} --output {output} 2> {log}"
 
 
 rule associate:
@@ -70,8 +70,8 @@ rule associate:
         saved=SAVED[config["save_flagged_bkg"]],
         stages=[stage.name for stage in list_stages(config)],
     shell:
-        "selfcal associate --log {log} --stages {params.stages} --saved {params.saved}"
-        " --stacks {params.stacks} -- {params.association:q} {output} {params.others:q}"
+        "selfcal associate --stages {params.stages} --saved {params.saved}"
+        " --stacks {params.stacks} -- {params.association:q} {output} {params.others:q} 2> {log}"
 
 
 rule summary:
@@ -90,7 +90,7 @@ rule summary:
     params:
         code=code("tables/summary"),
     shell:
-        "selfcal summary --log {log} {input.members} {input.checksums} {output}"
+        "selfcal summary {input.members} {input.checksums} {output} 2> {log}"
 
 
 # Reads every exposure: no local rule, and none that a change of the config runs again.
@@ -114,7 +114,7 @@ rule checksums:
             sorted({*path_of_exposure.values()} - made)
         ),
     shell:
-        "selfcal checksums --log {log} {input.members} {output}"
+        "selfcal checksums {input.members} {output} 2> {log}"
 
 
 rule provenance:
@@ -136,5 +136,5 @@ rule provenance:
         ),
         config=json.dumps(config, sort_keys=True),
     shell:
-        "selfcal provenance --log {log} --config {params.config:q}"
-        " {input.members} {input.checksums} {output}"
+        "selfcal provenance --config {params.config:q}"
+        " {input.members} {input.checksums} {output} 2> {log}"

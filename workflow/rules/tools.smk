@@ -21,7 +21,7 @@ rule plan:
         config=json.dumps(config),
         cores=workflow.cores or 1,
     shell:
-        "selfcal plan --log {log} --cores {params.cores} --config {params.config:q} {input}"
+        "selfcal plan --cores {params.cores} --config {params.config:q} {input} 2> {log}"
 
 
 rule check:
@@ -35,7 +35,7 @@ rule check:
     params:
         config=json.dumps(config),
     shell:
-        "selfcal check --log {log} --config {params.config:q} {input}"
+        "selfcal check --config {params.config:q} {input} 2> {log}"
 
 
 rule prune:
@@ -49,7 +49,7 @@ rule prune:
     params:
         delete="",
     shell:
-        "selfcal prune {params.delete} --log {log} {input}"
+        "selfcal prune {params.delete} {input} 2> {log}"
 
 
 use rule prune as prune_delete with:
@@ -82,8 +82,8 @@ rule mask:
         runs=config["mask_runs"],
         merge=config["mask_merge"],
     shell:
-        "selfcal mask --log {log} --min-fraction {params.min_fraction} --runs {params.runs:q}"
-        " --merge {params.merge:q} -- {input.members} {output}"
+        "selfcal mask --min-fraction {params.min_fraction} --runs {params.runs:q}"
+        " --merge {params.merge:q} -- {input.members} {output} 2> {log}"
 
 
 # No results are inputs, and no job makes them: what is stale is to be found, not made again.
@@ -101,5 +101,5 @@ rule verify:
         config=json.dumps(config),
         prefix=PREFIX,
     shell:
-        "selfcal verify --log {log} --threads {threads} --prefix={params.prefix:q}"
-        " --config {params.config:q}"
+        "selfcal verify --threads {threads} --prefix={params.prefix:q}"
+        " --config {params.config:q} 2> {log}"

@@ -40,8 +40,8 @@ rule score:
         states=exposure_states,
     shell:
         "selfcal score --seed {wildcards.injection} --dispersion-axis {params.axis}"
-        " --settings {params.settings:q} --log {log} {input.images} {output}"
-        " -- {params.exposures:q}"
+        " --settings {params.settings:q} {input.images} {output}"
+        " -- {params.exposures:q} 2> {log}"
 
 
 rule draw_tune:
@@ -77,4 +77,4 @@ rule draw_tune:
         code=code("tune/draw_tune"),
         folder=subpath(output.recall, parent=True),
     shell:
-        "selfcal draw_tune --title {wildcards.stack} --log {log} {params.folder} {input}"
+        "selfcal draw_tune --title {wildcards.stack} {params.folder} {input} 2> {log}"

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
+from snakemake.logging import logger
 
 from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.cli import INTERRUPTED
 from badpix_selfcal.paths import REFUSED, SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
 from badpix_selfcal.unused_results import list_left_over
@@ -18,6 +19,7 @@ from validate_inputs import shorten
 COLUMNS = ("association", "status", "stage", "message")
 STATUS = ("done", "skipped", "failed", "not reached", "left out")
 KILLED = "its log is empty: it was probably killed"
+GOES_ON = "the same command goes on"
 UNFLAGGED = "no background or selfcal exposure"
 MOST = 20  # lines of one kind on the terminal
 # Warnings of summary.csv: a part of their text, by what the terminal calls them.
@@ -29,7 +31,14 @@ WARNINGS = {
     "many flags": "of the pixels are flagged",
     "one exposure alone": "one exposure alone",
 }
-PLACES = {"report": "results/report.html", "figures": "results/figures/", "tune": "results/tune/"}
+# What to do after a target, by what it makes.
+NEXT = {
+    "results/report.html": "open {}results/report.html in a browser",
+    "results/figures/": "look at the pictures in {}results/figures/",
+    "results/mask/": "docs/howto/mask.md says how to use {}results/mask/",
+    "results/tune/": "write a suggestion in {}results/tune/ into config.yaml, then run again",
+    "results/summary.csv": "the target report makes {}results/report.html",
+}
 
 
 def list_steps(association, rows):
@@ -56,6 +65,12 @@ def list_steps(association, rows):
         steps.append(("mark_skipped", path, f"logs/mark_skipped/{exposure_name(path)}.log"))
     output = path_of("associate", association=association)
     return [*steps, ("associate", output, f"logs/associate/{association}.log")]
+
+
+def say(lines):
+    """Print lines, and write them to Snakemake's log file."""
+    for line in lines:
+        logger.getChild("selfcal").info(line)
 
 
 def find_status(steps, unfinished, started, stacks):
@@ -88,6 +103,9 @@ def find_status(steps, unfinished, started, stacks):
         # A job that did not begin leaves no log, or an old one.
         if os.path.exists(log) and os.path.getmtime(log) >= started:
             lines = Path(log).read_text(errors="replace").splitlines()
+            # A program that was still starting says KeyboardInterrupt.
+            if lines and lines[-1] in (INTERRUPTED, "KeyboardInterrupt"):
+                return "not reached", stage, INTERRUPTED
             return "failed", stage, lines[-1] if lines else read_refusal(started) or KILLED
     return "not reached", "", ""
 
@@ -162,7 +180,6 @@ def report(members, flagged, left_out, outputs, started, prefix):
         if path_of("summary") in asked - unfinished:
             lines += list_unflagged(members, table) + list_warnings(table, prefix)
         lines += name_missing(flagged, prefix, ended=True)
-        lines += [f"{t}: see {prefix}{p}" for t, p in PLACES.items() if is_asked(t, asked)]
         if rows:
             counts = table["status"].value_counts()
             counts = ", ".join(f"{counts[s]} {s}" for s in STATUS if s in counts)
@@ -171,14 +188,17 @@ def report(members, flagged, left_out, outputs, started, prefix):
             with atomic_write(path) as part:
                 table.to_csv(part, index=False)
             lines += list_stale(members, prefix)
-        print("\n".join(lines), file=sys.stderr)
+        say(lines + [f"next: {do.format(prefix)}" for do in find_next(table, asked, unfinished)])
     except Exception as error:
-        print(f"status: warning: {type(error).__name__}: {error}", file=sys.stderr)
+        say([f"status: warning: {type(error).__name__}: {error}"])
 
 
-def is_asked(target, asked):
-    """Tell whether a target that is no part of a run was asked for."""
-    return any(path.startswith(PLACES[target]) for path in asked)
+def find_next(table, asked, unfinished):
+    """Return what the user does next, as a list of one line or none."""
+    if unfinished:
+        failed = "failed" in {*table["status"]}
+        return [f"mend what failed, then {GOES_ON}" if failed else GOES_ON]
+    return [do for start, do in NEXT.items() if any(p.startswith(start) for p in asked)][:1]
 
 
 def list_failures(table):
@@ -230,4 +250,4 @@ def write_partial(name, outputs):
     }  # fmt: skip
     if path_of(name) in (outputs[1] or ()) and os.path.exists(members):
         done = subprocess.run(["selfcal", name, *words[name]], capture_output=True, text=True)
-        print(done.stderr, end="", file=sys.stderr)
+        say(done.stderr.splitlines())

@@ -18,6 +18,17 @@ from badpix_selfcal.paths import workdir_patterns
 MOST = 50  # errors that are printed
 
 
+def check_yaml(path):
+    """Raise a `WorkflowError` with the line of a config file that is no YAML of keys."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            keys = yaml.safe_load(file)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise WorkflowError(f"{path}: {' '.join(str(error).split())}; quote globs in YAML") from None
+    if not isinstance(keys, dict):
+        raise WorkflowError(f"{path}: no lines of key: value; write some, or delete it")
+
+
 def validate_config(config, path):
     """
     Fill in the defaults of a config, and validate it by its schema.

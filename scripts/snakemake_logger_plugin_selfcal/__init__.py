@@ -1,0 +1,155 @@
+"""
+What a run says on the terminal: a logger plugin of Snakemake.
+
+Shown are the workflow's own lines, warnings, errors, one line for each failed job, and on a terminal a
+progress bar, else a line for each finished job. A dry run is shown as Snakemake shows it. All else is
+in Snakemake's log file.
+"""
+
+import logging
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+OURS = "snakemake.logging.selfcal"  # the logger of the workflow's own lines
+KEPT = "Nothing to be done"
+NOISE = ("Config file ", "Assuming ")  # before a run begins
+SAID = ("At least one job did not complete", "Exiting because a job execution failed")  # by its line
+# What Snakemake says after Ctrl-C and SIGTERM, and what is shown, once.
+ENDED = {
+    "Terminating processes on user request": "interrupted: ending the jobs that run",
+    "Will exit after finishing": "ended: waiting for the jobs that run",
+}
+# What Snakemake says of mistakes, and the remedy; or, of long texts, what is said instead.
+REMEDIES = {
+    "Unparsable value": "targets come after --: snakemake --config threshold=sigma -- plan",
+    "No rule to produce": "correct the target; snakemake --list-target-rules names them",
+    "not valid JSON or YAML": "correct the config file; in YAML, globs are quoted",
+    "Config file must be given": "write lines of key: value into it, or delete it",
+    "Permission denied": "allow writing, or name another run folder with --directory",
+    "Read-only file system": "name another run folder with --directory",
+}
+INSTEAD = {
+    "cannot be locked": "another run goes on in this folder: wait for it;"
+    " after kill -9 or a power cut, run once with --unlock",
+}
+# Where in the code an error arose: a line before or after what it says.
+PLACE = re.compile(r'(\w+(Error|Exception)( in (file|rule) .*)?:$)|(  File ".*", line \d+)')
+GUESS = re.compile(r" \(if you use input functions make sure .*\)\.")
+
+
+class LogHandler(LogHandlerBase):
+    """The handler that Snakemake calls with each event, in a thread of its own."""
+
+    def __post_init__(self):
+        settings = self.common_settings
+        self.console = Console(
+            stderr=not settings.stdout, no_color=settings.nocolor or None, highlight=False
+        )
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
+        self.bar = Progress(*columns, console=self.console, transient=True)
+        self.task = self.bar.add_task("", total=None)
+        self.jobs = {}  # names of jobs that run
+        self.finished = []  # names of jobs that have finished and were not told
+        self.began = time.time()
+        self.running = self.interrupted = False
+        sys.excepthook = end_quietly
+
+    def say(self, text, style=None):
+        """Print lines above the bar."""
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def emit(self, record):
+        """Show an event, or do not."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.WORKFLOW_STARTED:
+            self.running = True
+        elif self.common_settings.dryrun or self.common_settings.verbose:
+            self.say(self.format(record))
+        elif event == LogEvent.JOB_INFO:
+            names = record.rule_name, *(record.wildcards or {}).values()
+            self.jobs[record.jobid] = " ".join(names)
+        elif event == LogEvent.JOB_FINISHED:
+            self.finished.append(self.jobs.pop(record.job_id, "a job"))
+        elif event == LogEvent.PROGRESS:
+            self.show_progress(record.done, record.total)
+        elif event == LogEvent.JOB_ERROR and not self.interrupted:
+            self.show_failure(record)
+        elif record.levelno >= logging.WARNING and event != LogEvent.JOB_ERROR:
+            # A RuleException tells of a job that failed, of which JOB_ERROR tells.
+            if getattr(record, "exception", None) != "RuleException":
+                for line in describe_error(record.getMessage()):
+                    self.say(f"{record.levelname.lower()}: {line}", "red")
+        elif ended := [ENDED[start] for start in ENDED if record.getMessage().startswith(start)]:
+            if not self.interrupted:
+                self.bar.stop()
+                self.say(*ended)
+            self.interrupted = True
+        elif record.name == OURS or record.getMessage().startswith(KEPT):
+            self.say(record.getMessage())
+        elif not self.running and event is None and not record.getMessage().startswith(NOISE):
+            self.say(record.getMessage())
+
+    def show_progress(self, done, total):
+        """Move the bar; without a terminal, print a line for each finished job."""
+        if not self.console.is_terminal:
+            for name in self.finished:
+                self.say(f"{done} of {total}: {name}")
+        elif total - done < 2:
+            self.bar.stop()  # as the last job may print: plan, check, generate
+        else:
+            running = ", ".join(name.split()[0] for name in self.jobs.values())
+            self.bar.update(self.task, completed=done, total=total, description=running)
+            self.bar.start()
+        self.finished.clear()
+
+    def show_failure(self, record):
+        """Print why a job failed, by its log."""
+        log = next(iter(record.log), "")
+        fresh = os.path.exists(log) and os.path.getmtime(log) >= self.began
+        lines = Path(log).read_text(errors="replace").splitlines() if fresh else []
+        errors = [line for line in lines if ": error: " in line]
+        # Of a group that failed, most jobs have done well, or not begun.
+        if not errors and not record.indent:
+            errors = lines[-1:] or [f"{record.rule_name} said nothing: it was probably killed"]
+        for line in errors:
+            self.say(f"{line} (log: {log})", "red")
+
+    def close(self):
+        """Remove the bar."""
+        if self.console.is_terminal:
+            self.bar.stop()
+        super().close()
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = False
+    has_formatter = False
+    needs_rulegraph = False
+
+
+def end_quietly(kind, error, trace):
+    """Print a line in place of a traceback when Snakemake is interrupted outside a run."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted; the same command goes on", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def describe_error(text):
+    """Return the lines of an error of Snakemake's without its place in the code, with a remedy."""
+    if instead := [line for part, line in INSTEAD.items() if part in text]:
+        return instead
+    lines = [line.strip() for line in text.splitlines() if not PLACE.match(line)]
+    if "Traceback (most recent call last)" in text:
+        lines = [line for line in lines if line][-1:]
+    remedy = "".join(f"; {remedy}" for part, remedy in REMEDIES.items() if part in text)
+    lines = [GUESS.sub("", line) for line in lines if line and not line.startswith(SAID)]
+    return [*lines[:-1], *(line + remedy for line in lines[-1:])]
