@@ -270,3 +270,30 @@ def copy_run(source, target):
 def done(finished, tmp_path):
     """Return a copy of the folder where everything is done."""
     return copy_run(finished, tmp_path / "run")
+
+
+# The median waits in the middle of its work until the file `go` exists.
+WAITS = """def main(arguments):
+    import os, time
+    from badpix_selfcal.atomic_io import atomic_write
+    with atomic_write(arguments.output) as part:
+        open(part, "w").write("half")
+        open("waits", "w").close()
+        while not os.path.exists("go"):
+            time.sleep(0.05)
+        run(arguments)
+        os.rename(arguments.output, part)
+
+
+def run(arguments):
+"""
+
+
+@pytest.fixture
+def slow(tmp_path_factory):
+    """Return a Snakefile whose median waits."""
+    folder = tmp_path_factory.mktemp("slow")
+    snakefile = copy_workflow(folder)
+    script = folder / "scripts/stages/median.py"
+    script.write_text(script.read_text().replace("def main(arguments):\n", WAITS))
+    return snakefile

@@ -18,8 +18,8 @@ STACK = "s-0123456789ab"
 def list_errors(done):
     """Return the lines of Snakemake's message."""
     assert done.returncode != 0
-    lines = done.stdout.partition("WorkflowError")[2].splitlines()[1:]
-    return [line for line in lines if not line.startswith("  File")]
+    lines = done.stdout.splitlines()
+    return [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
 
 
 # ---- before any work -----------------------------------------------------------------------------
@@ -137,7 +137,9 @@ def test_a_bad_exposure_stops_only_its_stack(nods):
     for association, (error, path) in bad.items():
         (line,) = {x for x in said if x.startswith(f"pedestal: error: rate/{path.name}: ")}
         assert error in line
+        line, _, log = line.partition(" (log: ")
         assert list(status.loc[association]) == ["failed", "pedestal", line]
+        assert line in nods.path(log.removesuffix(")")).read_text()
         assert f"{association} failed at pedestal: {line}" in said
         assert not nods.path(f"results/associations/{association}.json").exists()
     for name in good.index:
@@ -208,12 +210,15 @@ def report(left_out=(), asked=(), unfinished=(), prefix=""):
     run_status.report(ROWS, FLAGGED, dict(left_out), outputs, 0.0, prefix)
 
 
-def test_the_status_is_a_table_and_a_few_lines(here, capsys):
+def test_the_status_is_a_table_and_a_few_lines(here, caplog):
+    caplog.set_level("INFO")
     asked = [f"results/associations/{name}_asn.json" for name in "xy"]
     report(asked=asked, unfinished=asked[:1], left_out={"z_asn": "gone.fits: no such file"})
-    assert capsys.readouterr().err.splitlines() == [
-        "associations: 1 skipped, 1 not reached, 1 left out; see results/status.csv"
+    assert caplog.messages == [
+        "associations: 1 skipped, 1 not reached, 1 left out; see results/status.csv",
+        "next: the same command goes on",
     ]
+    caplog.clear()
     assert (here / "results/status.csv").read_text().splitlines() == [
         "association,status,stage,message",
         "x_asn,not reached,,",
@@ -223,22 +228,25 @@ def test_the_status_is_a_table_and_a_few_lines(here, capsys):
     assert os.listdir("results") == ["status.csv"]
     # Of a run for one association, the others are no matter.
     report(asked=["results/report.html", asked[1]], prefix="sub/")
-    assert capsys.readouterr().err.splitlines() == [
-        "report: see sub/results/report.html",
+    assert caplog.messages == [
         "associations: 1 skipped; see sub/results/status.csv",
+        "next: open sub/results/report.html in a browser",
     ]
 
 
-def test_a_run_that_asked_for_no_association_leaves_the_table_of_the_last(here, capsys):
+def test_a_run_that_asked_for_no_association_leaves_the_table_of_the_last(here, caplog):
+    caplog.set_level("INFO")
     report(asked=["results/figures/s/flags.png"])
-    assert capsys.readouterr().err == "figures: see results/figures/\n"
+    assert caplog.messages == ["next: look at the pictures in results/figures/"]
+    caplog.clear()
     report()
     run_status.report(ROWS, FLAGGED, {}, (None, None), 0, "")  # of a Snakemake unlike ours
-    assert capsys.readouterr().err.strip() == ""
+    assert caplog.messages == []
     assert os.listdir(here) == []
 
 
-def test_the_status_never_fails_a_run(here, capsys):
+def test_the_status_never_fails_a_run(here, caplog):
+    caplog.set_level("INFO")
     (here / "results" / "status.csv").mkdir(parents=True)
     report(asked=["results/associations/y_asn.json"])
-    assert "status: warning: " in capsys.readouterr().err
+    assert "status: warning: " in caplog.text

@@ -97,7 +97,7 @@ def run(tmp_path_factory):
 
 
 def test_every_figure_is_there(run):
-    assert "figures: see results/figures/" in run.said
+    assert "next: look at the pictures in results/figures/" in run.said
     vectors = {f"{figure.name}.svg" for figure in FIGURES if figure.vector}
     pictures = {f"{name}.png" for name in NAMES_OF_FIGURES}
     names = {path.name for path in run.figures.iterdir()}

@@ -1,13 +1,10 @@
 """A run folder of the user's own: its config.yaml, and what a run says on a terminal."""
 
-import os
-import pty
 import re
 import subprocess
 import sys
 
 import pandas as pd
-import pytest
 from conftest import ROOT
 
 
@@ -51,42 +48,5 @@ def test_nothing_need_be_said_after_generate(nods):
     nods.path("asn").rename(nods.path("associations"))
     done = dry_run()
     assert done.returncode == 0, done.stderr
-    assert "associations: associations/*_asn.json\n" in done.stderr
+    assert "associations: associations/*_asn.json\n" in done.stdout
     assert re.search(r"^write_back +1$", done.stdout, re.M)
-
-
-def run_on_terminal(command, folder, **environment):
-    """Run a command with a terminal as stdin and stderr; return its exit code and what it says."""
-    control, terminal = pty.openpty()
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=terminal, stderr=terminal, stdin=terminal,
-        env={**os.environ, "TERM": "xterm", **environment},
-    )  # fmt: skip
-    os.close(terminal)
-    said = b""
-    try:
-        while part := os.read(control, 65536):
-            said += part
-    except OSError:  # the other end is closed
-        pass
-    os.close(control)
-    return process.wait(), said.decode()
-
-
-def test_progress_bars_on_a_terminal(nods, tmp_path_factory):
-    """By the rich logger; none without it, as after a plain `pip install snakemake`."""
-    pytest.importorskip("snakemake_logger_plugin_rich")
-    code, said = run_on_terminal(nods.command("--", "members"), nods.folder)
-    assert code == 0, said
-    assert "━" in said
-    hidden = tmp_path_factory.mktemp("site")
-    (hidden / "sitecustomize.py").write_text(
-        "import importlib.util, pkgutil\n"
-        "find, walk = importlib.util.find_spec, pkgutil.iter_modules\n"
-        "importlib.util.find_spec = lambda name, *a: None if 'rich' in name else find(name, *a)\n"
-        "pkgutil.iter_modules = lambda *a: (m for m in walk(*a) if 'plugin_rich' not in m.name)\n"
-    )
-    command = nods.command("--dry-run", "--", "checksums")
-    code, said = run_on_terminal(command, nods.folder, PYTHONPATH=str(hidden))
-    assert code == 0, said
-    assert "━" not in said

@@ -4,37 +4,10 @@ import os
 import signal
 
 import pandas as pd
-import pytest
 from astropy.io import fits
-from conftest import copy_workflow, wait_for, write_association, write_exposure
+from conftest import wait_for, write_association, write_exposure
 
 FIRST, SECOND = (f"rate/jw01204001001_02101_0000{i}_nrs1_rate.fits" for i in (1, 2))
-
-# The median waits in the middle of its work until the file `go` exists.
-WAITS = """def main(arguments):
-    import os, time
-    from badpix_selfcal.atomic_io import atomic_write
-    with atomic_write(arguments.output) as part:
-        open(part, "w").write("half")
-        open("waits", "w").close()
-        while not os.path.exists("go"):
-            time.sleep(0.05)
-        run(arguments)
-        os.rename(arguments.output, part)
-
-
-def run(arguments):
-"""
-
-
-@pytest.fixture
-def slow(tmp_path_factory):
-    """Return a Snakefile whose median waits."""
-    folder = tmp_path_factory.mktemp("slow")
-    snakefile = copy_workflow(folder)
-    script = folder / "scripts/stages/median.py"
-    script.write_text(script.read_text().replace("def main(arguments):\n", WAITS))
-    return snakefile
 
 
 def start(workflow, snakefile):
@@ -59,6 +32,9 @@ def test_a_run_that_is_interrupted_goes_on(nods, slow):
     said, _ = run.communicate(timeout=60)
     assert run.returncode != 0
     assert not list_halves(nods)
+    assert "interrupted: ending the jobs that run\n" in said
+    assert said.endswith("\nnext: the same command goes on\n")
+    assert "Traceback" not in said
 
     # SIGTERM lets the jobs end that are running.
     run = start(nods, slow)
@@ -66,7 +42,7 @@ def test_a_run_that_is_interrupted_goes_on(nods, slow):
     nods.path("go").touch()
     said, _ = run.communicate(timeout=60)
     assert run.returncode != 0
-    assert "Will exit after finishing currently running jobs" in said
+    assert "ended: waiting for the jobs that run\n" in said
     (median,) = nods.path("results/stacks").glob("*/median.fits")
     assert fits.getdata(median).any()
     median.unlink()
@@ -91,7 +67,7 @@ def test_what_happens_during_a_run(nods, slow):
     run = start(nods, slow)
     done = nods.run(check=False)
     assert done.returncode != 0
-    assert "LockException" in done.stdout
+    assert "another run goes on in this folder: wait for it" in done.stdout
     assert nods.jobs()  # a dry run takes no lock
     done = nods.run("--", "prune_delete", check=False)
     assert done.returncode != 0

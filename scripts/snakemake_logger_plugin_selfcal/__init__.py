@@ -1,9 +1,9 @@
 """
 What a run says on the terminal: a logger plugin of Snakemake.
 
-Shown are the workflow's own lines, warnings, errors, one line for each failed job, and on a terminal a
-progress bar, else a line for each finished job. A dry run is shown as Snakemake shows it. All else is
-in Snakemake's log file.
+Shown are the workflow's own lines, warnings, errors, a line for each failed job, and on a terminal
+a progress bar, else a line for each finished job. A dry run is shown as Snakemake shows it. All
+else is in Snakemake's log file.
 """
 
 import logging
@@ -21,7 +21,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 OURS = "snakemake.logging.selfcal"  # the logger of the workflow's own lines
 KEPT = "Nothing to be done"
 NOISE = ("Config file ", "Assuming ")  # before a run begins
-SAID = ("At least one job did not complete", "Exiting because a job execution failed")  # by its line
+SAID = (
+    "At least one job did not complete",
+    "Exiting because a job execution failed",
+)  # by its line
 # What Snakemake says after Ctrl-C and SIGTERM, and what is shown, once.
 ENDED = {
     "Terminating processes on user request": "interrupted: ending the jobs that run",
@@ -56,7 +59,7 @@ class LogHandler(LogHandlerBase):
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
         self.bar = Progress(*columns, console=self.console, transient=True)
         self.task = self.bar.add_task("", total=None)
-        self.jobs = {}  # names of jobs that run
+        self.jobs = {}  # names and logs of jobs that run
         self.finished = []  # names of jobs that have finished and were not told
         self.began = time.time()
         self.running = self.interrupted = False
@@ -68,34 +71,37 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record):
         """Show an event, or do not."""
-        event = getattr(record, "event", None)
+        settings, event = self.common_settings, getattr(record, "event", None)
+        text = record.getMessage()
+        early = not self.running and event is None and not text.startswith(NOISE)
         if event == LogEvent.WORKFLOW_STARTED:
             self.running = True
-        elif self.common_settings.dryrun or self.common_settings.verbose:
+        elif settings.verbose or (settings.dryrun and record.levelno < logging.WARNING):
             self.say(self.format(record))
         elif event == LogEvent.JOB_INFO:
             names = record.rule_name, *(record.wildcards or {}).values()
-            self.jobs[record.jobid] = " ".join(names)
+            self.jobs[record.jobid] = " ".join(names), record.log
         elif event == LogEvent.JOB_FINISHED:
-            self.finished.append(self.jobs.pop(record.job_id, "a job"))
+            name, logs = self.jobs.pop(record.job_id, ("a job", []))
+            self.finished.append(name)
+            for line in self.read_log(logs, ": warning: "):
+                self.say(line)
         elif event == LogEvent.PROGRESS:
             self.show_progress(record.done, record.total)
-        elif event == LogEvent.JOB_ERROR and not self.interrupted:
+        elif event == LogEvent.JOB_ERROR:
             self.show_failure(record)
-        elif record.levelno >= logging.WARNING and event != LogEvent.JOB_ERROR:
-            # A RuleException tells of a job that failed, of which JOB_ERROR tells.
+        elif record.levelno >= logging.WARNING:
+            # A RuleException is a job that failed, as in JOB_ERROR.
             if getattr(record, "exception", None) != "RuleException":
-                for line in describe_error(record.getMessage()):
+                for line in describe_error(text):
                     self.say(f"{record.levelname.lower()}: {line}", "red")
-        elif ended := [ENDED[start] for start in ENDED if record.getMessage().startswith(start)]:
+        elif ended := [ENDED[start] for start in ENDED if text.startswith(start)]:
             if not self.interrupted:
                 self.bar.stop()
                 self.say(*ended)
             self.interrupted = True
-        elif record.name == OURS or record.getMessage().startswith(KEPT):
-            self.say(record.getMessage())
-        elif not self.running and event is None and not record.getMessage().startswith(NOISE):
-            self.say(record.getMessage())
+        elif record.name == OURS or text.startswith(KEPT) or early:
+            self.say(text)
 
     def show_progress(self, done, total):
         """Move the bar; without a terminal, print a line for each finished job."""
@@ -105,22 +111,27 @@ class LogHandler(LogHandlerBase):
         elif total - done < 2:
             self.bar.stop()  # as the last job may print: plan, check, generate
         else:
-            running = ", ".join(name.split()[0] for name in self.jobs.values())
+            running = ", ".join(name.split()[0] for name, _ in self.jobs.values())
             self.bar.update(self.task, completed=done, total=total, description=running)
             self.bar.start()
         self.finished.clear()
 
     def show_failure(self, record):
-        """Print why a job failed, by its log."""
-        log = next(iter(record.log), "")
-        fresh = os.path.exists(log) and os.path.getmtime(log) >= self.began
-        lines = Path(log).read_text(errors="replace").splitlines() if fresh else []
-        errors = [line for line in lines if ": error: " in line]
+        """Print why a job failed, by its log; nothing after Ctrl-C, which ends them all."""
+        errors = self.read_log(record.log, ": error: ")
         # Of a group that failed, most jobs have done well, or not begun.
         if not errors and not record.indent:
-            errors = lines[-1:] or [f"{record.rule_name} said nothing: it was probably killed"]
-        for line in errors:
-            self.say(f"{line} (log: {log})", "red")
+            silent = f"{record.rule_name} said nothing: it was probably killed"
+            errors = self.read_log(record.log)[-1:] or [silent]
+        for line in errors if not self.interrupted else []:
+            self.say(f"{line} (log: {', '.join(record.log)})", "red")
+
+    def read_log(self, logs, part=""):
+        """Return the lines of a job's log that have a part, if they are of this run."""
+        log = next(iter(logs), "")
+        if not os.path.exists(log) or os.path.getmtime(log) < self.began:
+            return []
+        return [s for s in Path(log).read_text(errors="replace").splitlines() if part in s]
 
     def close(self):
         """Remove the bar."""

@@ -19,6 +19,6 @@ def main(arguments):
         write_skipped(arguments.exposure, part, os.path.basename(arguments.output))
     # To the log only: it may apply to every exposure, which the end of the run says once.
     log(
-        f"mark_skipped: warning: {arguments.exposure}: no background or selfcal exposure, so "
+        f"{arguments.exposure}: no background or selfcal exposure, so "
         "nothing is flagged; add some, or set force_single"
     )

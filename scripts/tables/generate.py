@@ -186,7 +186,7 @@ def make_catalog(config):
     if not paths:
         raise InputError("\n".join(notes))
     paths, _ = find_exposures([*paths, *find_exposures(config["backgrounds"])[0]])
-    catalog = read_catalog(paths, config, warn)
+    catalog = read_catalog(paths, config, print)
     if errors := find_same_names(catalog):
         raise InputError("\n".join(errors))
     used = catalog[catalog["reason"] == ""]

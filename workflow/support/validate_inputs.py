@@ -24,7 +24,9 @@ def check_yaml(path):
         with open(path, encoding="utf-8") as file:
             keys = yaml.safe_load(file)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise WorkflowError(f"{path}: {' '.join(str(error).split())}; quote globs in YAML") from None
+        raise WorkflowError(
+            f"{path}: {' '.join(str(error).split())}; quote globs in YAML"
+        ) from None
     if not isinstance(keys, dict):
         raise WorkflowError(f"{path}: no lines of key: value; write some, or delete it")
 
