@@ -6,14 +6,13 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/badpix_selfcal
-COPY envs envs
-RUN python3 -m venv .venv \
-    && .venv/bin/pip install --no-cache-dir -r envs/requirements.txt -r envs/requirements-slurm.txt
-COPY Snakefile config.yaml LICENSE ./
+COPY Snakefile config.yaml LICENSE README.md pyproject.toml ./
 COPY demo demo
+COPY envs envs
 COPY profiles profiles
 COPY scripts scripts
 COPY workflow workflow
+RUN python3 -m venv .venv && .venv/bin/pip install --no-cache-dir -r envs/requirements-slurm.txt .
 
 # Any user may run it: nothing is written beside the programs or to a home folder.
 ENV PYTHONDONTWRITEBYTECODE=1 HOME=/tmp

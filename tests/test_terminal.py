@@ -48,7 +48,7 @@ def test_a_line_for_each_job_and_what_comes_next(nods):
     assert any(re.fullmatch(r".*: threshold jw\S+_2exp-[0-9a-f]{12}", job) for job in jobs)
     assert said[1 : len(said) - 3] == jobs
     assert said[-2:] == [
-        "associations: 3 done, 1 skipped; see results/status.csv",
+        "associations: 2 done, 1 skipped; see results/status.csv",
         "next: the target report makes results/report.html",
     ]
     (log,) = nods.path(".snakemake/log").iterdir()

@@ -58,9 +58,9 @@ class LogHandler(LogHandlerBase):
         )
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
         self.bar = Progress(*columns, console=self.console, transient=True)
-        self.task = self.bar.add_task("", total=None)
+        self.bar.add_task("")
         self.jobs = {}  # names and logs of jobs that run
-        self.finished = []  # names of jobs that have finished and were not told
+        self.done = self.total = 0  # number of jobs
         self.began = time.time()
         self.running = self.interrupted = False
         sys.excepthook = end_quietly
@@ -82,12 +82,10 @@ class LogHandler(LogHandlerBase):
             names = record.rule_name, *(record.wildcards or {}).values()
             self.jobs[record.jobid] = " ".join(names), record.log
         elif event == LogEvent.JOB_FINISHED:
-            name, logs = self.jobs.pop(record.job_id, ("a job", []))
-            self.finished.append(name)
-            for line in self.read_log(logs, ": warning: "):
-                self.say(line)
-        elif event == LogEvent.PROGRESS:
-            self.show_progress(record.done, record.total)
+            self.done += 1
+            self.show_progress(*self.jobs.pop(record.job_id, ("a job", [])))
+        elif event == LogEvent.RUN_INFO:
+            self.total = record.stats["total"]
         elif event == LogEvent.JOB_ERROR:
             self.show_failure(record)
         elif record.levelno >= logging.WARNING:
@@ -103,21 +101,22 @@ class LogHandler(LogHandlerBase):
         elif record.name == OURS or text.startswith(KEPT) or early:
             self.say(text)
 
-    def show_progress(self, done, total):
-        """Move the bar; without a terminal, print a line for each finished job."""
+    def show_progress(self, name, logs):
+        """Print the warnings of a job that has finished, and move the bar, or print its name."""
+        for line in self.read_log(logs, ": warning: "):
+            self.say(line)
         if not self.console.is_terminal:
-            for name in self.finished:
-                self.say(f"{done} of {total}: {name}")
-        elif total - done < 2:
+            self.say(f"{self.done} of {self.total}: {name}")
+        elif self.total - self.done < 2:
             self.bar.stop()  # as the last job may print: plan, check, generate
         else:
             running = ", ".join(name.split()[0] for name, _ in self.jobs.values())
-            self.bar.update(self.task, completed=done, total=total, description=running)
+            self.bar.update(0, completed=self.done, total=self.total, description=running)
             self.bar.start()
-        self.finished.clear()
 
     def show_failure(self, record):
         """Print why a job failed, by its log; nothing after Ctrl-C, which ends them all."""
+        self.jobs.pop(record.jobid, None)
         errors = self.read_log(record.log, ": error: ")
         # Of a group that failed, most jobs have done well, or not begun.
         if not errors and not record.indent:

@@ -17,7 +17,6 @@ def main(arguments):
     """Write ``{exposure}_badpix_selfcal.fits``, its arrays untouched."""
     with atomic_write(arguments.output) as part:
         write_skipped(arguments.exposure, part, os.path.basename(arguments.output))
-    # To the log only: it may apply to every exposure, which the end of the run says once.
     log(
         f"{arguments.exposure}: no background or selfcal exposure, so "
         "nothing is flagged; add some, or set force_single"

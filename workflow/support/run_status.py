@@ -202,12 +202,13 @@ def find_next(table, asked, unfinished):
 
 
 def list_failures(table):
-    """Return a line for each association that failed."""
+    """Return a line for each fault, with the associations that failed for it."""
     failed = table[table["status"] == "failed"]
-    rows = failed.itertuples()
-    return shorten(
-        [f"{row.association} failed at {row.stage}: {row.message}" for row in rows], MOST
-    )
+    faults = failed.groupby(["stage", "message"], sort=False)["association"]
+    lines = [
+        f"{', '.join(shorten(list(names), 3))} failed at {': '.join(f)}" for f, names in faults
+    ]
+    return shorten(lines, MOST)
 
 
 def list_unflagged(members, table):
