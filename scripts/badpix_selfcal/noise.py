@@ -48,6 +48,11 @@ def measure_noise(minimum, kernel_size, axis, excluded=None):
     or slope count as 0 where they are missing. M is known at excluded pixels, too, so that their
     neighbours have a slope.
     """
+    return measure_residual(minimum, kernel_size, axis, excluded)[1]
+
+
+def measure_residual(minimum, kernel_size, axis, excluded=None):
+    """Return the residual of a stack [ny, nx] and its noise, as of `measure_noise`."""
     if axis not in (1, 2):
         raise ValueError(f"dispersion axis {axis} is neither 1 nor 2")
     if excluded is not None and minimum.shape != excluded.shape:
@@ -61,7 +66,7 @@ def measure_noise(minimum, kernel_size, axis, excluded=None):
     sigma = np.float32(SIGMA) * running_median(sigma, ACROSS, 3 - axis, "shrink")
     noise = np.fmax(sigma, np.fmax(line, slope))
     noise[np.isnan(residual) | ~(sigma > 0)] = np.nan
-    return noise
+    return residual, noise
 
 
 def measure_slope(median, residual, kernel_size, axis):
