@@ -75,7 +75,7 @@ def options():
     options = parser(__doc__)
     add_inputs(options)
     options.add_argument("folder", help="where to write the figures")
-    options.add_argument("--noise", metavar="FILE", help="noise.fits, where threshold is sigma")
+    options.add_argument("--noise", nargs="?", help="noise.fits, where threshold is sigma")
     return options
 
 

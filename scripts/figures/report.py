@@ -155,7 +155,7 @@ def options():
     options.add_argument("summary", help="summary.csv")
     options.add_argument("output", help="report.html, in the folder of the results")
     options.add_argument("--provenance", default="", help="provenance.json")
-    options.add_argument("--recall", help="recall.csv of the demo")
+    options.add_argument("--recall", nargs="?", help="recall.csv of the demo")
     options.add_argument("--status", help="status.csv of a run that failed")
     return options
 
