@@ -7,7 +7,7 @@ import os
 import pandas as pd
 
 from badpix_selfcal.associations import COMBINED
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.figure_table import FIGURES
 from badpix_selfcal.fits_io import read_primary
@@ -179,5 +179,4 @@ def main(arguments):
         recall=read_table(arguments.recall).to_dict("records"),
         shared=len(read_table(os.path.join(root, "figures", "shared.csv"))),
     )
-    with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_text(arguments.output, text)

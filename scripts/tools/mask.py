@@ -9,7 +9,7 @@ import pandas as pd
 from badpix_selfcal.associations import COMBINED, read_members_table
 from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser, warn
-from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL, REFERENCE_PIXEL
+from badpix_selfcal.dq import DO_NOT_USE, OTHER_BAD_PIXEL, REFERENCE_PIXEL
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_dq, read_image, read_primary, save_model
 from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
@@ -154,8 +154,9 @@ def write_mask(path, flagged, header, dates, merged=None):
             dq |= known.dq
     model = datamodels.MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
     # The standard bits, which user_supplied_dq takes as they are.
-    bits = [bit for bit in range(len(NAMES)) if np.any(dq & np.uint32(1 << bit))]
-    definitions = [(bit, 1 << bit, NAMES[bit], "") for bit in bits or [0]]
+    names = {value: name for name, value in datamodels.dqflags.pixel.items()}
+    bits = [bit for bit in range(32) if np.any(dq & np.uint32(1 << bit))]
+    definitions = [(bit, 1 << bit, names[1 << bit], "") for bit in bits or [0]]
     model.dq_def = np.array(definitions, dtype=model.get_dtype("dq_def"))
     ny, nx = dq.shape
     fast, slow = READOUT[header["DETECTOR"]]
