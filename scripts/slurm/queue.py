@@ -15,6 +15,14 @@ def exit_file(number):
     return os.path.join(LOGS, f"exit-{number}")
 
 
+def ask(*command):
+    """Return what a command of Slurm's prints; None where it fails or does not answer."""
+    try:
+        return subprocess.check_output(command, stderr=subprocess.PIPE, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def ask_queue(form):
     """
     Ask the controller for all of the user's jobs, those that ended of late among them.
@@ -29,14 +37,9 @@ def ask_queue(form):
     answers : dict of str to str, or None
         By the job's number; None where the controller does not answer.
     """
-    command = ["squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", form]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode:
-        return None
-    return dict(line.split(None, 1) for line in done.stdout.splitlines() if len(line.split()) > 1)
+    answer = ask("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", form)
+    jobs = (line.split(None, 1) for line in (answer or "").splitlines() if len(line.split()) > 1)
+    return None if answer is None else dict(jobs)
 
 
 def read_states():
