@@ -71,8 +71,7 @@ def list_products(members, summary, status):
     products = members.loc[members["exptype"] == "science", columns]
     products = products.rename(columns={"exposure": "science"})
     found = summary[["association", "product", *FROM_SUMMARY]]
-    products = products.merge(found, "left").merge(status, "left").fillna("")
-    products = products.to_dict("records")
+    products = products.merge(found, "left").merge(status, "left").fillna("").to_dict("records")
     for row in products:
         if row["status"] in FAILED:
             where = f"at {row['stage']}: " if row["stage"] else ""

@@ -1,5 +1,6 @@
 """The queue of Slurm, asked once for all jobs, and the files in which jobs leave exit codes."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,10 +18,9 @@ def exit_file(number):
 
 def ask(*command):
     """Return what a command of Slurm's prints; None where it fails or does not answer."""
-    try:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
         return subprocess.check_output(command, stderr=subprocess.PIPE, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return None
 
 
 def ask_queue(form):
@@ -44,13 +44,10 @@ def ask_queue(form):
 
 def read_states():
     """Return the time of the last answer and the state of each job; None as of `ask_queue`."""
-    try:
-        with open(QUEUE, encoding="utf-8") as file:
-            asked, states = json.load(file)
+    with contextlib.suppress(OSError, ValueError), open(QUEUE, encoding="utf-8") as file:
+        asked, states = json.load(file)
         if 0 <= time.time() - asked < FRESH:
             return asked, states
-    except (OSError, ValueError):
-        pass
     asked, states = time.time(), ask_queue("%i %T")
     part = f"{QUEUE}.{os.getpid()}.part"
     with open(part, "w", encoding="utf-8") as file:

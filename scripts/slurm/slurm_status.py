@@ -1,5 +1,6 @@
 """Say what became of a job on Slurm: running, success or failed (see profiles/slurm)."""
 
+import contextlib
 import glob
 import os
 import re
@@ -58,11 +59,9 @@ def find_status(number, grace):
 
 def read_exit_code(number):
     """Return the exit code that a job has left, None if it left none."""
-    try:
-        with open(exit_file(number), encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return None
+    with contextlib.suppress(OSError, ValueError), open(exit_file(number)) as file:
+        return int(file.read())
+    return None
 
 
 def read_last_error(number):
