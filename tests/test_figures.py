@@ -16,7 +16,6 @@ from matplotlib.text import Text
 from models import write_model
 
 from badpix_selfcal.cli import list_programs
-from badpix_selfcal.dq import NAMES
 from badpix_selfcal.figure_table import FIGURES
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.labels import format_title
@@ -256,14 +255,6 @@ def test_flags_that_stacks_share(tmp_path, monkeypatch):
     assert len(rows) == 4
     texts = {text.get_text() for text in figures[0].findobj(Text)}
     assert {"NRS2: one stack, nothing to compare", "50", "67"} <= texts
-
-
-def test_names_of_dq_are_those_of_jwst():
-    from stdatamodels.jwst.datamodels.dqflags import pixel
-
-    assert {name: 1 << bit for bit, name in enumerate(NAMES)} == {
-        name: value for name, value in pixel.items() if value
-    }
 
 
 def test_the_exposure_that_sets_most():

@@ -19,26 +19,17 @@ if TYPE_CHECKING:
     from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
     from badpix_selfcal.write_back import apply_flags
 
-_MODULES = {
-    "InputError": "errors",
-    "Selfcal": "selfcal",
-    "apply_flags": "write_back",
-    "find_excluded": "excluded",
-    "flag_beyond_noise": "threshold",
-    "flag_exposures": "selfcal",
-    "flag_outliers": "threshold",
-    "flag_planes": "selfcal",
-    "measure_noise": "noise",
-    "running_median": "median",
-    "subtract_pedestal": "pedestal",
-    "take_minimum": "minimum",
-}
-__all__ = list(_MODULES)
+__all__ = (
+    *("InputError", "Selfcal", "apply_flags", "find_excluded", "flag_beyond_noise"),
+    *("flag_exposures", "flag_outliers", "flag_planes", "measure_noise", "running_median"),
+    *("subtract_pedestal", "take_minimum"),
+)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    from importlib import import_module
+    from badpix_selfcal import selfcal, write_back
 
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    # The module selfcal imports all steps but the last.
+    return getattr(write_back if name == "apply_flags" else selfcal, name)

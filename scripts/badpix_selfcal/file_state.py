@@ -11,11 +11,10 @@ from badpix_selfcal.errors import InputError
 
 def read_state(path):
     """Return the size in bytes and the modification time in ns of a file; None if it is missing."""
-    try:
+    with contextlib.suppress(OSError):
         found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
+        return found.st_size, found.st_mtime_ns
+    return None
 
 
 def read_recorded(header):
@@ -79,11 +78,9 @@ def hash_states(paths):
 @functools.cache
 def hash_content(path):
     """Return a hash of the content of a small file, 12 hexadecimal digits; "" if it is missing."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()[:12]
-    except OSError:
-        return ""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()[:12]
+    return ""
 
 
 def read_digest(path):

@@ -141,16 +141,9 @@ def load_model(path, shape):
 
 def save_model(model, path):
     """Save a model of stdatamodels; it takes its name, and FILENAME, when it is complete."""
-    with atomic_write(path) as part:
-        plain = f"{part}.fits"  # stdatamodels knows a format by its suffix
-        try:
-            model.save(plain)
-            with fitsio.FITS(plain, "rw") as fits:
-                fits[0].write_key("FILENAME", os.path.basename(path), comment="Name of the file")
-            os.replace(plain, part)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(plain)
+    model.meta.filename = os.path.basename(path)
+    with atomic_write(path) as part, open(part, "wb") as file:
+        model.to_fits(file)
 
 
 def read_science(path):

@@ -208,9 +208,8 @@ def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
     residual = subtract_median(minimum, median)
     _, lengths = label_runs(flags > 0, axis)
     n_line = len(find_line_like(flags == HIGH, residual, high, axis)[0])
-    n_false, error = estimate_false_positives(
-        flags == HIGH, measure_structure(minimum, median, axis)
-    )
+    structure = measure_structure(minimum, median, axis)
+    n_false, error = estimate_false_positives(flags == HIGH, structure)
     n_wide = len(find_wide_defects(residual, axis))
     return [
         ("BPXNEDGE", count_at_edge(flags > 0, axis, kernel_size),

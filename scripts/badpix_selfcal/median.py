@@ -46,13 +46,19 @@ def running_median(image, kernel_size, axis, edge_mode="zero"):
         raise ValueError(f"kernel size {kernel_size} is not odd")
     if axis not in (1, 2):
         raise ValueError(f"dispersion axis {axis} is neither 1 nor 2")
-    along = 2 - axis  # axis 1 is along x, the second of [y, x]
+    image, beyond = np.asarray(image, np.float32), BEYOND[edge_mode]
+    return move_window(bottleneck.move_median, image, kernel_size, axis, beyond)
+
+
+def move_window(function, image, kernel_size, axis, beyond):
+    """Apply a function of bottleneck in a window around each pixel, with `beyond` at the edges."""
     half = kernel_size // 2
-    beyond = [(half, half) if i == along else (0, 0) for i in (0, 1)]
-    padded = np.pad(np.asarray(image, np.float32), beyond, constant_values=BEYOND[edge_mode])
-    filtered = bottleneck.move_median(padded, kernel_size, min_count=1, axis=along)
+    widths = ((0, 0), (half, half)) if axis == 1 else ((half, half), (0, 0))
+    padded = np.pad(image, widths, constant_values=beyond)
+    # Axis 1 is along x, the second of [y, x].
+    moved = function(padded, kernel_size, min_count=1, axis=2 - axis)
     # A window is named by its last pixel.
-    return filtered[2 * half :] if axis == 2 else filtered[:, 2 * half :]
+    return moved[2 * half :] if axis == 2 else moved[:, 2 * half :]
 
 
 def subtract_median(minimum, median):

@@ -1,8 +1,9 @@
 """Stage 4 of threshold sigma: noise model for the residuals, with emission lines and slopes."""
 
+import bottleneck
 import numpy as np
 
-from badpix_selfcal.median import exclude, running_median, subtract_median
+from badpix_selfcal.median import exclude, move_window, running_median, subtract_median
 from badpix_selfcal.robust_stats import SIGMA
 
 ACROSS = 11  # pixels: fewer would take a blotch of 3 x 3 bad pixels for light
@@ -48,6 +49,11 @@ def measure_noise(minimum, kernel_size, axis, excluded=None):
     or slope count as 0 where they are missing. M is known at excluded pixels, too, so that their
     neighbours have a slope.
     """
+    return measure_residual(minimum, kernel_size, axis, excluded)[1]
+
+
+def measure_residual(minimum, kernel_size, axis, excluded=None):
+    """Return the residual of a stack [ny, nx] and its noise, as of `measure_noise`."""
     if axis not in (1, 2):
         raise ValueError(f"dispersion axis {axis} is neither 1 nor 2")
     if excluded is not None and minimum.shape != excluded.shape:
@@ -61,7 +67,7 @@ def measure_noise(minimum, kernel_size, axis, excluded=None):
     sigma = np.float32(SIGMA) * running_median(sigma, ACROSS, 3 - axis, "shrink")
     noise = np.fmax(sigma, np.fmax(line, slope))
     noise[np.isnan(residual) | ~(sigma > 0)] = np.nan
-    return noise
+    return residual, noise
 
 
 def measure_slope(median, residual, kernel_size, axis):
@@ -84,12 +90,12 @@ def measure_slope(median, residual, kernel_size, axis):
     along = 2 - axis
     if median.shape[along] < 2:
         return np.full_like(median, np.nan)
-    offset = measure_offset(~np.isnan(residual), kernel_size, along)
+    offset = measure_offset(~np.isnan(residual), kernel_size, axis)
     with np.errstate(invalid="ignore", over="ignore"):
         return np.abs(np.gradient(median, axis=along)) * np.maximum(1, 2 * np.abs(offset))
 
 
-def measure_offset(valid, kernel_size, along):
+def measure_offset(valid, kernel_size, axis):
     """
     Average how far the valid pixels of each pixel's window lie from it.
 
@@ -98,24 +104,17 @@ def measure_offset(valid, kernel_size, along):
     valid : ndarray of bool, [ny, nx]
     kernel_size : int
         Length of the window in pixels, as far as the image goes.
-    along : {0, 1}
-        The axis of the array.
+    axis : {1, 2}
 
     Returns
     -------
     offset : ndarray of float32, [ny, nx]
         In pixels; NaN where the window has no valid pixel.
     """
-    half = kernel_size // 2
-    place = np.expand_dims(np.arange(valid.shape[along]), 1 - along)
-    beyond = [(half + 1, half) if i == along else (0, 0) for i in (0, 1)]
-
-    def sum_window(values):
-        total = np.cumsum(np.pad(values, beyond), axis=along, dtype=np.int64)
-        n = valid.shape[along]
-        last = np.take(total, range(kernel_size, kernel_size + n), axis=along)
-        return last - np.take(total, range(n), axis=along)
-
-    number = sum_window(valid)
+    place = np.expand_dims(np.arange(valid.shape[2 - axis]), axis - 1)
+    number, total = (
+        move_window(bottleneck.move_sum, values.astype(float), kernel_size, axis, 0)
+        for values in (valid, valid * place)
+    )
     with np.errstate(invalid="ignore"):
-        return ((sum_window(valid * place) - number * place) / number).astype(np.float32)
+        return ((total - number * place) / number).astype(np.float32)

@@ -4,8 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from badpix_selfcal.median import running_median, subtract_median
-from badpix_selfcal.noise import measure_noise
+from badpix_selfcal.noise import measure_residual
 from badpix_selfcal.robust_stats import SIGMA
 
 CUT = 5.0  # times the noise
@@ -29,8 +28,8 @@ def measure_significance(image, axis, kernel_size=15):
     significance : ndarray of float32, [ny, nx]
         The residual over its noise; NaN where a pixel is not judged.
     """
-    residual = subtract_median(image, running_median(image, kernel_size, axis, "shrink"))
-    return residual / measure_noise(image, kernel_size, axis)
+    residual, noise = measure_residual(image, kernel_size, axis)
+    return residual / noise
 
 
 def count_outliers(significance, n_exposures):

@@ -10,12 +10,16 @@ import argparse
 from collections import namedtuple
 
 
-def fraction(text):
-    """Read a fraction of pixels: 0 to 0.5 (the range of the reference's ``flagfrac_*``)."""
-    value = float(text)
-    if not 0 <= value <= 0.5:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 0.5")
-    return value
+def up_to(most):
+    """Return a function that reads a fraction from 0 to `most`."""
+
+    def fraction(text):
+        value = float(text)
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between 0 and {most}")
+        return value
+
+    return fraction
 
 
 def kernel(text):
@@ -23,14 +27,6 @@ def kernel(text):
     value = int(text)
     if not 1 <= value <= 9999 or value % 2 == 0:
         raise argparse.ArgumentTypeError(f"{text} is not an odd number of pixels, 1 to 9999")
-    return value
-
-
-def share(text):
-    """Read a fraction of the exposures: 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
@@ -70,29 +66,27 @@ PARAMETERS = (
         help="flag a fraction of the pixels, as the reference, or those beyond n sigma",
     ),
     Parameter(
-        "flagfrac_lower", "threshold", 0.001, fraction,
+        "flagfrac_lower", "threshold", 0.001, up_to(0.5),
         card="BPXFRLO", comment="flagfrac_lower", tuned=True,
         help="fraction of the valid pixels to flag at the low end", of="fraction",
     ),
     Parameter(
-        "flagfrac_upper", "threshold", 0.001, fraction,
+        "flagfrac_upper", "threshold", 0.001, up_to(0.5),
         card="BPXFRHI", comment="flagfrac_upper", tuned=True,
         help="fraction of the valid pixels to flag at the high end", of="fraction",
     ),
     Parameter(
         "nsigma_lower", "threshold", 7.0, positive,
         card="BPXNSLO", comment="nsigma_lower", tuned=True,
-        help="with threshold sigma: multiple of the noise below the median",
-        of="sigma",
+        help="with threshold sigma: multiple of the noise below the median", of="sigma",
     ),
     Parameter(
         "nsigma_upper", "threshold", 5.0, positive,
         card="BPXNSHI", comment="nsigma_upper", tuned=True,
-        help="with threshold sigma: multiple of the noise above the median",
-        of="sigma",
+        help="with threshold sigma: multiple of the noise above the median", of="sigma",
     ),
     Parameter(
-        "repeat_fraction", "repeats", 0.0, share,
+        "repeat_fraction", "repeats", 0.0, up_to(1),
         card="BPXREPFR", comment="repeat_fraction", tuned=False,
         help="with threshold sigma: flag pixels that are high in this fraction of the exposures",
         of="sigma",

@@ -82,9 +82,8 @@ def find_error(header):
     exp_type = str(header.get("EXP_TYPE") or "").upper()
     if exp_type and exp_type not in SUPPORTED:
         return f"{describe_mode(exp_type)} is not supported; give exposures of MRS or NIRSpec IFU"
-    if "COMPLETE" in (header.get("S_PHOTOM"), header.get("S_FLAT")) or "MJy" in str(
-        header.get("BUNIT")
-    ):
+    steps = header.get("S_PHOTOM"), header.get("S_FLAT")
+    if "COMPLETE" in steps or "MJy" in str(header.get("BUNIT")):
         return "calibrated already (S_PHOTOM, S_FLAT or BUNIT); use the rate file"
     return ""
 

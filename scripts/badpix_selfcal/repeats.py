@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from badpix_selfcal.median import exclude, running_median, subtract_median
-from badpix_selfcal.noise import measure_noise
+from badpix_selfcal.noise import measure_residual
 
 CUT = 4.0  # times the noise of an exposure
 VALID, HIGH = 4, 2  # exposures that must be valid, and high, at least
@@ -34,9 +33,7 @@ def find_repeats(planes, kernel_size, axis, repeat_fraction, excluded=None):
     """
     weight = weight_high = n_valid = n_high = 0
     for plane in planes:
-        noise = measure_noise(plane, kernel_size, axis, excluded)
-        plane = exclude(plane, excluded)
-        residual = subtract_median(plane, running_median(plane, kernel_size, axis, "shrink"))
+        residual, noise = measure_residual(plane, kernel_size, axis, excluded)
         with np.errstate(invalid="ignore"):
             high = residual > np.float32(CUT) * noise
         valid = ~np.isnan(noise)

@@ -104,17 +104,9 @@ def flag_planes(
     repeats = None
     if repeat_fraction:
         repeats = find_repeats(planes, kernel_size, dispersion_axis, repeat_fraction, excluded)
-    return flag_minimum(
-        *take_minimum(planes),
-        dispersion_axis,
-        excluded,
-        kernel_size=kernel_size,
-        edge_mode=edge_mode,
-        threshold=threshold,
-        fractions=(flagfrac_lower, flagfrac_upper),
-        nsigma=(nsigma_lower, nsigma_upper),
-        repeats=repeats,
-    )
+    cuts = {"fraction": (flagfrac_lower, flagfrac_upper), "sigma": (nsigma_lower, nsigma_upper)}
+    images = *take_minimum(planes), excluded, repeats
+    return flag_minimum(*images, dispersion_axis, kernel_size, edge_mode, threshold, cuts)
 
 
 def flag_exposures(
@@ -178,49 +170,32 @@ def flag_exposures(
             raise InputError(reason)
         planes = (plane for _, plane, _ in read_planes(paths))
         repeats = find_repeats(planes, kernel_size, axis, repeat_fraction, excluded)
-    return flag_minimum(
-        minimum,
-        source,
-        axis,
-        excluded,
-        kernel_size=kernel_size,
-        edge_mode=edge_mode,
-        threshold=threshold,
-        fractions=(flagfrac_lower, flagfrac_upper),
-        nsigma=(nsigma_lower, nsigma_upper),
-        repeats=repeats,
-    )
+    cuts = {"fraction": (flagfrac_lower, flagfrac_upper), "sigma": (nsigma_lower, nsigma_upper)}
+    images = minimum, source, excluded, repeats
+    return flag_minimum(*images, axis, kernel_size, edge_mode, threshold, cuts)
 
 
-def flag_minimum(
-    minimum: np.ndarray,
-    source: np.ndarray,
-    dispersion_axis: int,
-    excluded: np.ndarray | None,
-    *,
-    kernel_size: int,
-    edge_mode: str,
-    threshold: str,
-    fractions: tuple[float, float],
-    nsigma: tuple[float, float],
-    repeats: np.ndarray | None,
-) -> Selfcal:
-    """Flag the outliers of a minimum; parameters and result as of `flag_planes`."""
-    if threshold not in ("fraction", "sigma"):
+def flag_minimum(minimum, source, excluded, repeats, axis, kernel_size, edge_mode, threshold, cuts):
+    """
+    Flag the outliers of a minimum; parameters and result as of `flag_planes`.
+
+    `cuts` has the lower and the upper parameter of either threshold, by its name.
+    """
+    if threshold not in cuts:
         raise ValueError(f"threshold {threshold} is neither fraction nor sigma")
     if repeats is not None and threshold != "sigma":
         raise ValueError("repeat_fraction needs threshold sigma")
     if edge_mode not in BEYOND:
         raise ValueError(f"edge_mode {edge_mode} is neither zero nor shrink")
     edge_mode = "shrink" if threshold == "sigma" else edge_mode
-    median = running_median(exclude(minimum, excluded), kernel_size, dispersion_axis, edge_mode)
-    median = exclude(median, excluded)
+    median = running_median(exclude(minimum, excluded), kernel_size, axis, edge_mode)
+    median, (lower, upper) = exclude(median, excluded), cuts[threshold]
     if threshold == "fraction":
-        flags, low, high = flag_outliers(minimum, median, *fractions)
+        flags, low, high = flag_outliers(minimum, median, lower, upper)
     else:
-        noise = measure_noise(minimum, kernel_size, dispersion_axis, excluded)
-        flags = flag_beyond_noise(minimum, median, noise, *nsigma)
+        noise = measure_noise(minimum, kernel_size, axis, excluded)
+        flags = flag_beyond_noise(minimum, median, noise, lower, upper)
         if repeats is not None:
             flags[repeats & (flags == GOOD)] = HIGH
-        low, high = (np.float32(n) * noise for n in (-nsigma[0], nsigma[1]))
+        low, high = (np.float32(n) * noise for n in (-lower, upper))
     return Selfcal(minimum, source, median, flags, low, high)

@@ -119,7 +119,6 @@ def flag_stack(minimum, median, header, values, noise=None, repeats=None):
     """
     header = FITSHDR(header)
     axis, kernel_size = header["BPXAXIS"], header["BPXKERN"]
-    n_exposures = header.get("BPXNEXP", 1)
     if noise is not None:
         lower, upper = values["nsigma_lower"], values["nsigma_upper"]
         flags = flag_beyond_noise(minimum, median, noise, lower, upper)
@@ -129,19 +128,16 @@ def flag_stack(minimum, median, header, values, noise=None, repeats=None):
         if repeats is not None:
             added = repeats & (flags == GOOD)
             flags[added] = HIGH
-            n_added = np.count_nonzero(added)
-            outliers = [
-                *parameter_cards("repeats", values),
-                ("BPXNREP", n_added, "of the high ones, flagged as they come and go"),
-            ]
+            text = "of the high ones, flagged as they come and go"
+            card = ("BPXNREP", np.count_nonzero(added), text)
+            outliers = [*parameter_cards("repeats", values), card]
     else:
         lower, upper = values["flagfrac_lower"], values["flagfrac_upper"]
         flags, low, high = flag_outliers(minimum, median, lower, upper)
         surface, judged = high, ~np.isnan(subtract_median(minimum, median))
-        n_outliers = count_outliers(measure_significance(minimum, axis), n_exposures)
-        outliers = [
-            ("BPXNDHI", round(n_outliers), f"high outliers, about: {CUT:g} times the noise")
-        ]
+        significance = measure_significance(minimum, axis)
+        n_outliers = round(count_outliers(significance, header.get("BPXNEXP", 1)))
+        outliers = [("BPXNDHI", n_outliers, f"high outliers, about: {CUT:g} times the noise")]
     add_cards(
         header,
         *parameter_cards("threshold", values),

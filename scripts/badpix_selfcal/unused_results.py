@@ -1,5 +1,6 @@
 """Results that no association asks for any more."""
 
+import contextlib
 import json
 import os
 import re
@@ -72,13 +73,12 @@ def list_member_links(wanted):
 
 def read_flagged_products(path):
     """Return the products of a flagged association, which name their stacks; [] if it is none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            products = json.load(file)["products"]
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(path) as file:
+        products = json.load(file)["products"]
         stacks = {product["stack"] for product in products}
-        return products if all(s == SKIPPED or STACK.fullmatch(s) for s in stacks) else []
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        if all(stack == SKIPPED or STACK.fullmatch(stack) for stack in stacks):
+            return products
+    return []
 
 
 def list_own_files(path):

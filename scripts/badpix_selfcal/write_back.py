@@ -1,7 +1,7 @@
 """Stage 5: copies of the exposures of a stack, with its flags."""
 
-import contextlib
 import os
+import tempfile
 
 import fitsio
 import numpy as np
@@ -22,8 +22,9 @@ from badpix_selfcal.fits_io import (
 )
 from badpix_selfcal.version import VERSION
 
-# Planes that become NaN at a flagged pixel. SCI must exist; ERR and DQ are created if missing.
-BLANKED = ("SCI", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
+# Planes that change: DQ, and those that become NaN at a flagged pixel. SCI must exist; ERR and DQ
+# are created if missing.
+PLANES = ("SCI", "ERR", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT", "DQ")
 
 
 def apply_flags(planes, flagged):
@@ -66,15 +67,9 @@ def map_planes(path, shape):
         As of `apply_flags`; the highest bit of DQ is inverted, as FITS stores it less 2**31.
     """
     with open_fits(path) as fits:
-        offsets = {
-            name: fits[name].get_offsets()["data_start"]
-            for name in (*BLANKED, "DQ")
-            if name in fits
-        }
-    return {
-        name: np.memmap(path, ">u4" if name == "DQ" else ">f4", "r+", offset, shape)
-        for name, offset in offsets.items()
-    }
+        offsets = {n: fits[n].get_offsets()["data_start"] for n in PLANES if n in fits}
+    types = {"DQ": ">u4"}
+    return {n: np.memmap(path, types.get(n, ">f4"), "r+", at, shape) for n, at in offsets.items()}
 
 
 def check_planes(path, flags, detector):
@@ -98,7 +93,7 @@ def check_planes(path, flags, detector):
                 f"{path}: of {header.get('DETECTOR')}, the flags of {detector}; "
                 "give flags of the same detector"
             )
-        names = [name for name in (*BLANKED, "DQ") if name in fits]
+        names = [name for name in PLANES if name in fits]
         for name in names:
             if shape_of(fits[name]) != flags.shape:
                 raise InputError(
@@ -142,15 +137,12 @@ def write_flagged(path, target, flags, header, cards, name):
             checksums = find_checksums(path)
             copy_with_cards(path, target, cards)
         else:
-            plain = f"{target}.fits"  # stdatamodels knows a format by its suffix
-            try:
+            beside = {"prefix": ".", "suffix": ".part", "dir": os.path.dirname(target) or "."}
+            with tempfile.NamedTemporaryFile(**beside) as plain:
                 with load_model(path, flags.shape) as model:
-                    model.save(plain)
-                checksums = find_checksums(plain)
-                copy_with_cards(plain, target, cards)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(plain)
+                    model.to_fits(plain.name, overwrite=True)
+                checksums = find_checksums(plain.name)
+                copy_with_cards(plain.name, target, cards)
     flagged, planes = flags > 0, map_planes(target, flags.shape)
     n_new = int(np.count_nonzero(planes["DQ"][flagged] & DO_NOT_USE == 0))
     apply_flags(planes, flagged)
@@ -203,5 +195,5 @@ def write_status(fits, name, status):
 def find_checksums(path):
     """List the HDUs of an exposure that change and have checksums, the primary one first."""
     with open_fits(path) as fits:
-        changed = [0, *(name for name in (*BLANKED, "DQ") if name in fits)]
+        changed = [0, *(name for name in PLANES if name in fits)]
         return [h for h in changed if {"CHECKSUM", "DATASUM"} & {*fits[h].read_header().keys()}]

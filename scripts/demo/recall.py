@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_image
@@ -70,5 +70,5 @@ def main(arguments):
             raise InputError(f"{path}: no truth of {header['DETECTOR']}; give its truth, too")
         truth, valid = truths[header["DETECTOR"]], ~np.isnan(minimum)
         rows += count_found(header["BPXSTACK"], flags, truth, valid)
-    with atomic_write(arguments.output) as part:
-        pd.DataFrame(rows, columns=COLUMNS, dtype=object).to_csv(part, index=False)
+    table = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    write_text(arguments.output, table.to_csv(index=False))

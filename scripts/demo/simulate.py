@@ -137,13 +137,13 @@ def simulate_exposure(detector, truth, source, offset, pedestal, rng):
     rate = rate if detector.dispersion_axis == 2 else np.ascontiguousarray(rate.T)
     var_poisson = rate / (EXPOSURE_TIME * GAIN)
     var_rnoise = np.full(rate.shape, READ_NOISE**2, np.float32)
-    noise = rng.standard_normal(rate.shape, np.float32) * np.sqrt(var_poisson + var_rnoise)
+    err = np.sqrt(var_poisson + var_rnoise)
+    noise = rng.standard_normal(rate.shape, np.float32) * err
     rays = simulate_cosmic_rays(rate.shape, rng)
     data = rate + noise + rays + truth + np.float32(pedestal)
     dq = simulate_dq(detector)
     dq[rays > 0] |= JUMP_DET
-    planes = {"data": data, "var_poisson": var_poisson, "var_rnoise": var_rnoise}
-    planes["err"] = np.sqrt(var_poisson + var_rnoise)
+    planes = {"data": data, "err": err, "var_poisson": var_poisson, "var_rnoise": var_rnoise}
     for plane in planes.values():
         plane[(dq & (DEAD | HOT)) > 0] = np.nan
         plane[(dq & REFERENCE_PIXEL) > 0] = 0

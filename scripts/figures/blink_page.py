@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from badpix_selfcal.associations import exposure_name
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import atomic_write, write_text
 from badpix_selfcal.cli import log, parser
 from badpix_selfcal.dq import DO_NOT_USE
 from badpix_selfcal.fits_io import read_science
@@ -192,9 +192,8 @@ def main(arguments):
     # Of good pixels near zero: the minimum is a sum of two codes, the exposure is coded by 2 steps.
     facts["errors"] = dict.fromkeys(IMAGES, step) | dict.fromkeys(("median", "residual"), step / 2)
     facts["wavelengths"] = bool(np.isfinite(stack.wavelengths).any())
-    page = load_template("blink.html")
-    with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
-        file.write(page.render(facts=facts, planes={**fixed, **planes}, images=IMAGES.items()))
+    page, planes = load_template("blink.html"), {**fixed, **planes}
+    write_text(arguments.output, page.render(facts=facts, planes=planes, images=IMAGES.items()))
     with atomic_write(arguments.thumbnail) as part:
         imsave(part, draw_thumbnail(stack.minimum, stack.flags), format="png")
     log(f"step {step} {stack.unit}, {os.path.getsize(arguments.output)} bytes")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.flags import HIGH, LOW
@@ -84,8 +84,7 @@ def main(arguments):
     found = [(detector, stacks) for (detector, _), stacks in found.items() if len(stacks) > 1]
     rows = [row for detector, stacks in found for row in count_shared(detector, stacks)]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    with atomic_write(arguments.table) as part:
-        table.to_csv(part, index=False)
+    write_text(arguments.table, table.to_csv(index=False))
     heights = [2.6 + 0.3 * len(stacks) for _, stacks in found] + [0.5] * bool(alone)  # inches
     figure = Figure(figsize=(12, sum(heights)), dpi=100, layout="constrained")
     parts = np.ravel(figure.subfigures(len(heights), height_ratios=heights))

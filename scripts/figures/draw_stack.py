@@ -1,13 +1,13 @@
 """Draw the flags of a stack and why they were set; write the numbers, and regions for DS9."""
 
-import csv
 import os
 import re
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import log, parser
 from badpix_selfcal.figure_table import FIGURES
 from badpix_selfcal.flag_diagnostics import LONG
@@ -75,7 +75,7 @@ def options():
     options = parser(__doc__)
     add_inputs(options)
     options.add_argument("folder", help="where to write the figures")
-    options.add_argument("--noise", metavar="FILE", help="noise.fits, where threshold is sigma")
+    options.add_argument("--noise", nargs="?", help="noise.fits, where threshold is sigma")
     return options
 
 
@@ -93,9 +93,7 @@ def main(arguments):
             save_figure(figure, os.path.join(arguments.folder, f"{name}.{suffix}"))
             figure.set_layout_engine("none")  # the layout is done, and takes as long as drawing
         log(f"drew {name}")
-    path = os.path.join(arguments.folder, "numbers.csv")
-    with atomic_write(path) as part, open(part, "w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(list_numbers(stack))
-    path = os.path.join(arguments.folder, "flags.reg")
-    with atomic_write(path) as part, open(part, "w") as file:
-        file.write(format_regions(stack.flags, stack.wavelengths))
+    numbers = pd.DataFrame(list_numbers(stack)).to_csv(index=False, header=False)
+    write_text(os.path.join(arguments.folder, "numbers.csv"), numbers)
+    regions = format_regions(stack.flags, stack.wavelengths)
+    write_text(os.path.join(arguments.folder, "flags.reg"), regions)

@@ -7,7 +7,7 @@ import os
 import pandas as pd
 
 from badpix_selfcal.associations import COMBINED
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.figure_table import FIGURES
 from badpix_selfcal.fits_io import read_primary
@@ -71,8 +71,7 @@ def list_products(members, summary, status):
     products = members.loc[members["exptype"] == "science", columns]
     products = products.rename(columns={"exposure": "science"})
     found = summary[["association", "product", *FROM_SUMMARY]]
-    products = products.merge(found, "left").merge(status, "left").fillna("")
-    products = products.to_dict("records")
+    products = products.merge(found, "left").merge(status, "left").fillna("").to_dict("records")
     for row in products:
         if row["status"] in FAILED:
             where = f"at {row['stage']}: " if row["stage"] else ""
@@ -155,7 +154,7 @@ def options():
     options.add_argument("summary", help="summary.csv")
     options.add_argument("output", help="report.html, in the folder of the results")
     options.add_argument("--provenance", default="", help="provenance.json")
-    options.add_argument("--recall", help="recall.csv of the demo")
+    options.add_argument("--recall", nargs="?", help="recall.csv of the demo")
     options.add_argument("--status", help="status.csv of a run that failed")
     return options
 
@@ -179,5 +178,4 @@ def main(arguments):
         recall=read_table(arguments.recall).to_dict("records"),
         shared=len(read_table(os.path.join(root, "figures", "shared.csv"))),
     )
-    with atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_text(arguments.output, text)

@@ -153,8 +153,8 @@ def draw_sources(figure, stack):
     image, share, *others = figure.subplots(1, 2 + any(levels))
     number, extent = find_dominant(stack.source, n), (-0.5, nx - 0.5, -0.5, ny - 0.5)
     show(image, number, (1, n), "viridis", extent=extent)
-    title = "the exposure that sets most of the minimum,\n"
-    image.set_title(f"{title}in squares of {TILE} x {TILE} pixels")
+    squares = f"in squares of {TILE} x {TILE} pixels"
+    image.set_title(f"the exposure that sets most of the minimum,\n{squares}")
     share.barh(places, [value or 0 for value in shares], color=colours)
     share.axvline(1 / n, color="k", ls="--", lw=1, label=f"an equal part, 1/{n}")
     share.legend(loc="best", fontsize="small")
@@ -181,10 +181,9 @@ def draw_runs(figure, stack):
     bars.set_title(f"{len(xs)} pixels in runs of {LONG} or more (orange)")
     show(image, stack.minimum)
     y, x = find_line_like(stack.flags == HIGH, stack.residual, stack.band[HIGH], stack.axis)
-    text = f"in a run of {LONG} or more: {len(xs)}"
-    image.plot(xs, ys, "s", ms=2.5, mew=0, color="#E69F00", label=text)
-    text = f"maybe of an emission line: {len(x)}"
-    image.plot(x, y, "s", ms=6, mew=0.8, mfc="none", color="#56B4E9", label=text)
+    image.plot(xs, ys, "s", ms=2.5, mew=0, color="#E69F00")
+    image.plot(x, y, "s", ms=6, mew=0.8, mfc="none", color="#56B4E9")
     text = "flags that repeat at one wavelength on bright structure"
     image.set_title(text if len(x) else "no flags look like an emission line")
-    figure.legend(*image.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    labels = f"in a run of {LONG} or more: {len(xs)}", f"maybe of an emission line: {len(x)}"
+    figure.legend(image.lines, labels, loc="outside lower center", ncols=2)

@@ -73,32 +73,30 @@ def draw_cuts(figure, stack):
         title = f"{which} {STYLES[value][0]} flag at {name} = {along}, {other} = {across}"
         wavelength = wavelengths[along, across]
         axes.set_title(title + (f", {wavelength:.3f} µm" if wavelength > 0 else ""))
-    if not cuts:
+    if cuts:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    else:
         figure.text(0.5, 0.5, "nothing is flagged", ha="center")
-        return
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 
 def draw_places(figure, stack):
     """Draw where the flags lie: along and across the dispersion, and by brightness there."""
     along, across, light = figure.subplots(1, 3, width_ratios=(2, 2, 1.6))
     half, flags = stack.header["BPXKERN"] // 2, stack.flags
-    if stack.axis == 1:
-        flags = flags.T  # along the dispersion first
+    flags = flags.T if stack.axis == 1 else flags  # along the dispersion first
     for i, (axes, n) in enumerate(zip((along, across), flags.shape, strict=True)):
         bins = [*range(0, n, BIN), n]
         for value, (kind, colour) in STYLES.items():
             counts, _ = np.histogram(np.nonzero(flags == value)[i], bins)
             axes.stairs(counts, bins, color=colour, label=kind, lw=1.3)
         name = "xy"[(stack.axis + i + 1) % 2]
-        axes.set(xlabel=f"{name} [pixel]", ylabel=f"flagged per {BIN} pixels", xlim=(0, n))
-        axes.set_ylim(0, None)
+        axes.set(xlabel=f"{name} [pixel]", ylabel=f"flagged per {BIN} pixels")
+        axes.set(xlim=(0, n), ylim=(0, None))
         axes.legend()
     n = len(flags)
     for ends in ((0, half), (n - half, n)):
         along.axvspan(*ends, color=PURPLE, alpha=0.5, lw=0)
-    n_edge = stack.header["BPXNEDGE"]
-    along.set_title(f"along the dispersion; at the ends (shaded): {n_edge}")
+    along.set_title(f"along the dispersion; at the ends (shaded): {stack.header['BPXNEDGE']}")
     across.set_title("across the dispersion")
     # Bad pixels know nothing of the light: equal shares of the detector have equally many.
     valid = np.isfinite(stack.residual)

@@ -1,14 +1,14 @@
 """Say what became of a job on Slurm: running, success or failed (see profiles/slurm)."""
 
+import contextlib
 import glob
 import os
 import re
-import subprocess
 import sys
 
 from badpix_selfcal.cli import parser
 
-from .queue import LOGS, exit_file, read_states
+from .queue import LOGS, ask, exit_file, read_states
 
 # Of a job that has not ended; Slurm's other words are of those that have.
 GOING_ON = {
@@ -47,9 +47,8 @@ def find_status(number, grace):
     state = (states or {}).get(number) or read_accounts(number)
     lost = os.path.join(LOGS, f"lost-{number}")
     if state is None and states is not None:
-        if not os.path.exists(lost):
-            with open(lost, "w"):
-                pass
+        with open(lost, "a"):  # dated when it was first unknown
+            pass
         # An answer from before the job was submitted does not know it either.
         if asked - os.path.getmtime(lost) > grace:
             return "failed", "gone without a trace"
@@ -60,11 +59,9 @@ def find_status(number, grace):
 
 def read_exit_code(number):
     """Return the exit code that a job has left, None if it left none."""
-    try:
-        with open(exit_file(number), encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return None
+    with contextlib.suppress(OSError, ValueError), open(exit_file(number)) as file:
+        return int(file.read())
+    return None
 
 
 def read_last_error(number):
@@ -79,13 +76,8 @@ def read_last_error(number):
 
 def read_accounts(number):
     """Return the state that Slurm's accounts have of a job, None where there are none."""
-    command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", number]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    words = done.stdout.split()  # CANCELLED by 1000
-    return words[0] if done.returncode == 0 and words else None
+    words = (ask("sacct", "-X", "-n", "-P", "-o", "State", "-j", number) or "").split()
+    return words[0] if words else None  # CANCELLED by 1000
 
 
 def options():
@@ -98,14 +90,11 @@ def options():
 
 def main(arguments):
     """Print the status; whatever goes wrong here is no failure of the job."""
+    number, found = arguments.number, "running"
     try:
-        found, reason = find_status(arguments.number, arguments.grace)
+        found, reason = find_status(number, arguments.grace)
     except Exception as error:
-        found, reason = "running", error
         print(f"slurm_status: warning: {error}", file=sys.stderr)
     if found == "failed":
-        print(
-            f"Slurm job {arguments.number}: {reason}; see {LOGS}/*-{arguments.number}.log",
-            file=sys.stderr,
-        )
+        print(f"Slurm job {number}: {reason}; see {LOGS}/*-{number}.log", file=sys.stderr)
     print(found)

@@ -9,8 +9,7 @@ from badpix_selfcal.write_back import write_skipped
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__, exposure="the exposure", output="{exposure}_badpix_selfcal.fits")
-    return options
+    return parser(__doc__, exposure="the exposure", output="{exposure}_badpix_selfcal.fits")
 
 
 def main(arguments):

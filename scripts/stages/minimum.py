@@ -8,8 +8,7 @@ from badpix_selfcal.minimum import measure_shares, minimum_header, take_minimum
 
 def options():
     """Return the argument parser."""
-    options = parser(__doc__, pedestal="pedestal.fits", output="minimum.fits")
-    return options
+    return parser(__doc__, pedestal="pedestal.fits", output="minimum.fits")
 
 
 def main(arguments):

@@ -10,14 +10,13 @@ from badpix_selfcal.noise import measure_noise
 
 def options():
     """Return the argument parser."""
-    options = parser(
+    return parser(
         __doc__,
         minimum="minimum.fits",
         excluded="excluded.fits",
         median="median.fits, with edge_mode shrink, for its parameters",
         output="noise.fits",
     )
-    return options
 
 
 def main(arguments):

@@ -31,13 +31,8 @@ def main(arguments):
         _, *hdus = list(fits)
         if reason := find_refusal([read_header(hdu) for hdu in hdus]):
             raise InputError(f"{stack['BPXSTACK']}: {reason}")
-        repeats = find_repeats(
-            (hdu.read() for hdu in hdus),
-            stack["BPXKERN"],
-            stack["BPXAXIS"],
-            arguments.repeat_fraction,
-            excluded,
-        )
+        found = stack["BPXKERN"], stack["BPXAXIS"], arguments.repeat_fraction
+        repeats = find_repeats((hdu.read() for hdu in hdus), *found, excluded)
     cards = parameter_cards("repeats", {**vars(arguments), "threshold": "sigma"})
     header = add_cards(FITSHDR(), ("BPXSTACK", stack["BPXSTACK"], "stack"), *cards)
     log(f"{np.count_nonzero(repeats)} pixels come and go")

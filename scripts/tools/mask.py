@@ -9,7 +9,7 @@ import pandas as pd
 from badpix_selfcal.associations import COMBINED, read_members_table
 from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
-from badpix_selfcal.dq import DO_NOT_USE, NAMES, OTHER_BAD_PIXEL, REFERENCE_PIXEL
+from badpix_selfcal.dq import DO_NOT_USE, OTHER_BAD_PIXEL, REFERENCE_PIXEL
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_dq, read_image, read_primary, save_model
 from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
@@ -81,10 +81,8 @@ def read_stacks(path, folder):
     members = members[members["exptype"].isin(COMBINED) & (members["stack"] != SKIPPED)]
     stacks = defaultdict(list)
     for name, paths in members.groupby("stack")["path"]:
-        minimum, median = (
-            read_image(prefix + path_of(stage, stack=name))[0] for stage in ("minimum", "median")
-        )
-        flags, header = read_image(prefix + path_of("threshold", stack=name))
+        files = (path_of(stage, stack=name) for stage in ("minimum", "median", "threshold"))
+        (minimum, _), (median, _), (flags, header) = (read_image(prefix + file) for file in files)
         judged = ~np.isnan(minimum) & ~np.isnan(median)
         exposures = {os.path.join(folder, path) for path in paths}
         stacks[header["DETECTOR"]].append(Stack(name, header, flags > 0, judged, exposures))
@@ -113,11 +111,9 @@ def count_by_date(stacks, headers, min_fraction):
         paths[header.get("DATE-OBS", "unknown")].add(path)
     rows = []
     for date, exposures in sorted(paths.items()):
-        known = True
-        for path in exposures:
-            dq = read_dq(path)
-            # Reference pixels are never flagged, so they do not recover.
-            known = known & (dq & DO_NOT_USE > 0) & (dq & REFERENCE_PIXEL == 0)
+        # Reference pixels are never flagged, so they do not recover.
+        bits = (read_dq(path) & (DO_NOT_USE | REFERENCE_PIXEL) for path in exposures)
+        known = np.logical_and.reduce([dq == DO_NOT_USE for dq in bits])
         of_date = [stack for stack in stacks if stack.exposures & exposures]
         flagged = find_often_flagged([stack.flagged for stack in of_date], min_fraction)
         judged = np.any([stack.judged for stack in of_date], axis=0)
@@ -154,11 +150,11 @@ def write_mask(path, flagged, header, dates, merged=None):
             dq |= known.dq
     model = datamodels.MaskModel(dq=dq, strict_validation=True, validate_on_assignment=True)
     # The standard bits, which user_supplied_dq takes as they are.
-    bits = [bit for bit in range(len(NAMES)) if np.any(dq & np.uint32(1 << bit))]
-    definitions = [(bit, 1 << bit, NAMES[bit], "") for bit in bits or [0]]
+    names = {value: name for name, value in datamodels.dqflags.pixel.items()}
+    bits = [bit for bit in range(32) if np.any(dq & np.uint32(1 << bit))]
+    definitions = [(bit, 1 << bit, names[1 << bit], "") for bit in bits or [0]]
     model.dq_def = np.array(definitions, dtype=model.get_dtype("dq_def"))
-    ny, nx = dq.shape
-    fast, slow = READOUT[header["DETECTOR"]]
+    (ny, nx), (fast, slow) = dq.shape, READOUT[header["DETECTOR"]]
     meta = {
         "instrument.name": header["INSTRUME"], "instrument.detector": header["DETECTOR"],
         "reftype": "MASK", "author": "badpix_selfcal", "useafter": f"{dates[0]}T00:00:00",
@@ -199,9 +195,8 @@ def main(arguments):
     for detector, found in stacks.items():
         shapes = {stack.flagged.shape for stack in found}
         if detector not in READOUT or len(shapes) > 1:
-            raise InputError(
-                f"{found[0].name}: {detector} of shapes {shapes}; give stacks of one kind"
-            )
+            text = f"{detector} of shapes {shapes}; give stacks of one kind"
+            raise InputError(f"{found[0].name}: {text}")
         paths = set.union(*(stack.exposures for stack in found))
         headers = {path: read_primary(path) for path in paths}
         table = count_by_date(found, headers, arguments.min_fraction)

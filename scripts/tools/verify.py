@@ -244,10 +244,8 @@ def list_jobs(members, config, prefix=""):
     jobs = []
     for stack, rows in flagged.drop_duplicates("flagged").groupby("stack"):
         pairs = list(zip(rows["path"], prefix + rows["flagged"], strict=True))
-        if stack == SKIPPED:
-            jobs += [(stack, [], [pair]) for pair in pairs]
-        else:
-            jobs.append((stack, exposures[stack], pairs))
+        skipped = [(stack, [], [pair]) for pair in pairs]
+        jobs += skipped if stack == SKIPPED else [(stack, exposures[stack], pairs)]
     return jobs
 
 

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import log, parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.parameters import SETTING, used_parameters
@@ -223,8 +223,7 @@ def main(arguments):
         ("settings.csv", points.to_csv(index=False, float_format="%.5g")),
         ("suggestion.txt", f"{line}\n"),
     ):
-        with atomic_write(os.path.join(arguments.folder, name)) as part, open(part, "w") as file:
-            file.write(text)
+        write_text(os.path.join(arguments.folder, name), text)
     wide = 2 + max(6, 4 * table["kernel_size"].nunique()), 8.5
     for name, size, heading, draw, *shown in (
         ("recall_high", wide, title, draw_recall, table, "high"),

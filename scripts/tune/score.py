@@ -103,17 +103,10 @@ def main(arguments):
     significance = measure_significance(lowest[0], axis)
     structure = measure_structure(lowest[0], running_median(lowest[0], 15, axis, "shrink"), axis)
     for setting in arguments.settings:
-        found = flag_minimum(
-            *lowest,
-            axis,
-            excluded > 0 if setting["edge_mode"] == "shrink" else None,
-            kernel_size=setting["kernel_size"],
-            edge_mode=setting["edge_mode"],
-            threshold=setting["threshold"],
-            fractions=(setting["flagfrac_lower"], setting["flagfrac_upper"]),
-            nsigma=(setting["nsigma_lower"], setting["nsigma_upper"]),
-            repeats=None,
-        )
+        kernel_size, edge_mode, threshold, *cuts = (setting[name] for name in SETTING)
+        unused = excluded > 0 if edge_mode == "shrink" else None
+        cuts = {"fraction": cuts[:2], "sigma": cuts[2:]}
+        found = flag_minimum(*lowest, unused, None, axis, kernel_size, edge_mode, threshold, cuts)
         residual = subtract_median(found.minimum, found.median)
         counts = count_found(found.flags, residual, added, sigma, significance, structure)
         rows += [(*(setting[name] for name in SETTING), *row) for row in counts]

@@ -21,11 +21,7 @@ rule figures:
 rule draw_stack:
     """Draw the flags of a stack and why they were set; a region file for DS9."""
     input:
-        images=[
-            rules.minimum.output[0],
-            rules.median.output[0],
-            rules.threshold.output[0],
-        ],
+        images=images_to_show,
         exposure=lambda wildcards: user_files([shown_exposure(wildcards)]),
         noise=rules.noise.output if by_noise else [],
     output:
@@ -52,9 +48,8 @@ rule draw_stack:
         code=code("figures/draw_stack"),
         exposure=shown_exposure,
         folder=subpath(output.numbers, parent=True),
-        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
     shell:
-        "selfcal draw_stack {params.noise} {input.images}"
+        "selfcal draw_stack --noise {input.noise} -- {input.images}"
         " {params.exposure:q} {params.folder} 2> {log}"
 
 
@@ -82,11 +77,7 @@ rule blink_page:
     """Write the page where the images of a stack are blinked, and a thumbnail."""
     input:
         lambda wildcards: user_files([shown_exposure(wildcards)]),
-        images=[
-            rules.minimum.output[0],
-            rules.median.output[0],
-            rules.threshold.output[0],
-        ],
+        images=images_to_show,
         folder=rules.write_back.output,
     output:
         page=RESULTS["blink_page"],
@@ -132,9 +123,6 @@ rule report:
         code=code("figures/report"),
         templates=templates,
         suggestions=hash_suggestions,
-        recall=lambda wildcards, input: (
-            f"--recall {input.recall}" if input.recall else ""
-        ),
     shell:
-        "selfcal report --provenance {input.provenance} {params.recall}"
+        "selfcal report --recall {input.recall} --provenance {input.provenance}"
         " {input.members} {input.summary} {output} 2> {log}"

@@ -3,6 +3,8 @@
 
 by_noise = config["threshold"] == "sigma"
 shrink = used["edge_mode"] == "shrink"
+# What figures, pages, tuning and masks read of a stack.
+images_to_show = [RESULTS[stage] for stage in ("minimum", "median", "threshold")]
 
 
 # Both hold disk_mb, so that its limit bounds the temporary planes: a minimum comes first.

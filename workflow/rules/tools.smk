@@ -62,10 +62,7 @@ use rule prune as prune_delete with:
 rule mask:
     """A MASK reference file of each detector, from the flags of all its stacks."""
     input:
-        [
-            collect(RESULTS[stage], stack=stacks)
-            for stage in ("minimum", "median", "threshold")
-        ],
+        collect(images_to_show, stack=stacks),
         members=rules.members.output,
     output:
         directory(RESULTS["mask"]),

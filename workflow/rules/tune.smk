@@ -18,12 +18,7 @@ rule score:
     """Count what each setting finds of injected pixels, and its other flags."""
     input:
         exposures,
-        images=[
-            rules.minimum.output[0],
-            rules.median.output[0],
-            rules.threshold.output[0],
-            rules.excluded.output[0],
-        ],
+        images=[*images_to_show, RESULTS["excluded"]],
     output:
         f"{TUNE}/{{injection}}/score.csv",
     log:
