@@ -115,7 +115,7 @@ def test_the_mask_of_two_runs(tmp_path, monkeypatch, capsys, prefix):
     monkeypatch.chdir(own)
     words = (f"{prefix}results/members.csv", f"{prefix}results/mask", "--runs", other)
     call("mask", *words, "--min-fraction", "0.6")
-    assert "exposures of mixed depth (P10, P11) share a mask" in capsys.readouterr().err
+    assert "exposures of mixed depth (P10, P11) share a mask" in capsys.readouterr().out
     expected = np.sum(flagged, axis=0) >= 2
     assert expected.any()
     path = own / prefix / "results/mask/nrs1.fits"

@@ -273,4 +273,4 @@ def test_infinities_are_flagged_silently(tmp_path, capfd):
     exposure = write_exposure(tmp_path / "x_rate.fits", "MIRIFULONG", planes=planes)
     with warnings.catch_warnings(action="error"):
         flag(tmp_path, [exposure])
-    assert capfd.readouterr().err == ""
+    assert "Warning" not in capfd.readouterr().err

@@ -9,7 +9,7 @@ import numpy as np
 
 from badpix_selfcal.associations import exposure_name
 from badpix_selfcal.atomic_io import atomic_write, write_text
-from badpix_selfcal.cli import log, parser
+from badpix_selfcal.cli import parser
 from badpix_selfcal.dq import DO_NOT_USE
 from badpix_selfcal.fits_io import read_science
 from badpix_selfcal.flags import HIGH, LOW
@@ -196,4 +196,3 @@ def main(arguments):
     write_text(arguments.output, page.render(facts=facts, planes=planes, images=IMAGES.items()))
     with atomic_write(arguments.thumbnail) as part:
         imsave(part, draw_thumbnail(stack.minimum, stack.flags), format="png")
-    log(f"step {step} {stack.unit}, {os.path.getsize(arguments.output)} bytes")

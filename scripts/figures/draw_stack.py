@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from badpix_selfcal.atomic_io import write_text
-from badpix_selfcal.cli import log, parser
+from badpix_selfcal.cli import parser
 from badpix_selfcal.figure_table import FIGURES
 from badpix_selfcal.flag_diagnostics import LONG
 from badpix_selfcal.flags import HIGH, LOW
@@ -92,7 +92,6 @@ def main(arguments):
         for suffix in ("png", "svg") if vector else ("png",):
             save_figure(figure, os.path.join(arguments.folder, f"{name}.{suffix}"))
             figure.set_layout_engine("none")  # the layout is done, and takes as long as drawing
-        log(f"drew {name}")
     numbers = pd.DataFrame(list_numbers(stack)).to_csv(index=False, header=False)
     write_text(os.path.join(arguments.folder, "numbers.csv"), numbers)
     regions = format_regions(stack.flags, stack.wavelengths)

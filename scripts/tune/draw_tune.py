@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from badpix_selfcal.atomic_io import write_text
-from badpix_selfcal.cli import log, parser
+from badpix_selfcal.cli import parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
@@ -234,4 +234,3 @@ def main(arguments):
         draw(figure, *shown)
         figure.suptitle(heading, fontsize="medium")
         save_figure(figure, os.path.join(arguments.folder, f"{name}.png"))
-        log(f"drew {name}")
