@@ -10,7 +10,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -56,14 +55,14 @@ def measure(checkout, folder, associations, words):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [
-        *(sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"),
+        *(f"{checkout}/.venv/bin/python", "-m", "snakemake", "--cores", "2", "--quiet", "all"),
         *("--snakefile", f"{checkout}/Snakefile", "--directory", str(folder)),
         # Of 0.2.0 the default was to write flagged backgrounds.
         *("--config", f"associations={associations}", "save_flagged_bkg=true", *words),
     ]
     start = time.perf_counter()
     with open(folder / "output", "w") as output:
-        # Without PYTHONPATH, which would give the other checkout our package.
+        # Each by its own environment, and without PYTHONPATH: else one has the other's package.
         own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.Popen(command, stdout=output, stderr=output, env=own)
         _, code, used = os.wait4(process.pid, 0)
@@ -77,7 +76,7 @@ def measure(checkout, folder, associations, words):
 def main():
     """Print a row for each case."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("other", help="the checkout to compare with")
+    options.add_argument("other", help="the checkout to compare with, after `make run` in it")
     options.add_argument("cases", nargs="*")
     options.add_argument("--repeats", type=int, default=3)
     arguments = options.parse_args()
