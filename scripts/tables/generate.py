@@ -203,8 +203,15 @@ def main(arguments):
     config = json.loads(arguments.config)
     match = config["selfcal_match"]
     config["selfcal_match"] = match if isinstance(match, list) else [match] if match else []
-    config["backgrounds"] = workdir_patterns(config["backgrounds"])
+    config["backgrounds"], ignored = workdir_patterns(config["backgrounds"]), []
+    if config["from_associations"] and config["backgrounds"]:
+        config["backgrounds"] = []
+        ignored.append(
+            "backgrounds: not used, as from_associations keeps the backgrounds of its "
+            "associations; remove one of the two"
+        )
     catalog, notes = make_catalog(config)
+    notes = ignored + notes
     named = mark_backgrounds(catalog, config["backgrounds"])
     used = catalog[catalog["reason"] == ""]
     made = make_associations(used, config)
