@@ -231,6 +231,7 @@ def test_named_backgrounds_are_used(here):
         assert roles(IFU[0])["background"] == [other]
         assert other not in roles(IFU[0])["selfcal"]
         assert "background" not in roles(SKY[0])
+        assert roles(other) == {"science": [other], "selfcal": IFU[:2]}
         assert "background" not in roles(MRS[1])
         assert pool()[SKY[0]]["bkgdtarg"] == "True"
     download(here / "mast", SKY[1], {"BAND": "MEDIUM"})
