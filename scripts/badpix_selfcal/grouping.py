@@ -9,10 +9,13 @@ selfcal. In a mosaic, nods and imprints are those of the tile. Backgrounds that 
 come before all others.
 """
 
-import numpy as np
+import math
+from operator import itemgetter
+
 import pandas as pd
 
-TILT = 1e-8  # of the grating wheel, as in the notebooks
+MAX_TILT = 1e-8  # difference of the grating wheel's tilts, as in the notebooks
+tile_of = itemgetter("program", "observation", "tile")
 
 
 def find_members(exposure, group, config):
@@ -21,23 +24,25 @@ def find_members(exposure, group, config):
 
     Parameters
     ----------
-    exposure : Series
+    exposure : dict
         Its row of the catalog.
-    group : DataFrame
-        The exposures that are used of its group, of all programs.
+    group : list of dict
+        The exposures that are used of its group, of all programs, in the order of the catalog.
     config : dict
         The keys selfcal_match (a list), selfcal_max_days, selfcal_max_exposures, selfcal_programs.
 
     Returns
     -------
-    paths : dict of str to Series of str
+    members : dict of str to list of dict
         By role; science is the exposure itself.
     """
-    science, backgrounds = group.index == exposure.name, find_backgrounds(exposure, group)
-    imprints = find_imprints(science | backgrounds, group)
-    masks = {"science": science, "background": backgrounds, "imprint": imprints}
-    paths = {role: group["path"][mask] for role, mask in masks.items()}
-    return {**paths, "selfcal": find_selfcal(exposure, group, config)}
+    backgrounds = find_backgrounds(exposure, group)
+    return {
+        "science": [exposure],
+        "background": backgrounds,
+        "imprint": find_imprints([exposure, *backgrounds], group),
+        "selfcal": find_selfcal(exposure, group, config),
+    }
 
 
 def find_backgrounds(exposure, group):
@@ -46,75 +51,76 @@ def find_backgrounds(exposure, group):
 
     Returns
     -------
-    found : Series of bool
+    backgrounds : list of dict
         Those of its band that the config names; else, of its program, the other nods of its
         observation and tile; else the dedicated backgrounds of its band. A dedicated background,
         as science of its own, has none.
     """
-    others = ~group["is_imprt"] & (not exposure["bkgdtarg"])
-    dedicated = others & group["bkgdtarg"] & (group["band"] == exposure["band"])
-    if (group["named"] & dedicated).any():
-        return group["named"] & dedicated
-    nods = others & (group["patt_num"] != exposure["patt_num"])
-    for column in ("program", "observation", "tile"):
-        nods &= group[column] == exposure[column]
-    is_nod = exposure["exp_type"] == "NRS_IFU" and "NOD" in exposure["patttype"].split("-")
-    if is_nod and nods.any():
-        return nods
-    return dedicated & (group["program"] == exposure["program"])
+    if exposure["bkgdtarg"]:
+        return []
+    others = [other for other in group if not other["is_imprt"]]
+    dedicated = [o for o in others if o["bkgdtarg"] and o["band"] == exposure["band"]]
+    if named := [other for other in dedicated if other["named"]]:
+        return named
+    if exposure["exp_type"] == "NRS_IFU" and "NOD" in exposure["patttype"].split("-"):
+        nods = [o for o in others if o["patt_num"] != exposure["patt_num"]]
+        if nods := [other for other in nods if tile_of(other) == tile_of(exposure)]:
+            return nods
+    return [other for other in dedicated if other["program"] == exposure["program"]]
 
 
 def find_imprints(exposures, group):
     """
     Find the imprints of exposures of a group.
 
-    Parameters
-    ----------
-    exposures : Series of bool
-    group : DataFrame
-
     Returns
     -------
-    found : Series of bool
+    imprints : list of dict
         Those of their observations and tiles where both tilts of the grating wheel agree.
     """
-    found = pd.Series(False, group.index)
-    if not group["is_imprt"].any():
-        return found
-    columns = ["program", "observation", "tile", "xtil", "ytil"]
-    for exposure in group.loc[exposures, columns].drop_duplicates().itertuples():
-        found |= (
-            group["is_imprt"]
-            & (group["program"] == exposure.program)
-            & (group["observation"] == exposure.observation)
-            & (group["tile"] == exposure.tile)
-            & ((group["xtil"] - exposure.xtil).abs() <= TILT)
-            & ((group["ytil"] - exposure.ytil).abs() <= TILT)
+    return [
+        imprint
+        for imprint in group
+        if imprint["is_imprt"]
+        and any(
+            tile_of(imprint) == tile_of(exposure)
+            and abs(imprint["xtil"] - exposure["xtil"]) <= MAX_TILT
+            and abs(imprint["ytil"] - exposure["ytil"]) <= MAX_TILT
+            for exposure in exposures
         )
-    return found
+    ]
 
 
 def find_selfcal(exposure, used, config):
     """
     Find the selfcal exposures of an exposure: all others of its group that the config admits.
 
+    A named background whose own program has no other exposures goes with the programs that it
+    serves.
+
     Returns
     -------
-    paths : Series of str
+    selfcal : list of dict
         In the order of the catalog.
     """
-    shared = ["group", *config["selfcal_match"]]
-    shared += ["program"] if config["selfcal_programs"] == "same" else []
-    found = used.index != exposure.name
-    for column in shared:
-        found &= used[column] == exposure[column]
-    # Of unknown date: as far as can be.
-    distance = (used["days"][found] - exposure["days"]).abs().fillna(np.inf)
+    shared = itemgetter("group", *config["selfcal_match"])
+    wanted = shared(exposure)
+    found = [other for other in used if shared(other) == wanted and other is not exposure]
+    own = [other for other in found if other["program"] == exposure["program"]]
+    serves_others = exposure["named"] and all(other["named"] for other in own)
+    if config["selfcal_programs"] == "same" and not serves_others:
+        found = own
+
+    def distance(other):
+        days = abs(other["days"] - exposure["days"])
+        return math.inf if math.isnan(days) else days  # of unknown date: as far as can be
+
     if config["selfcal_max_days"]:
-        distance = distance[distance <= config["selfcal_max_days"]]
+        found = [other for other in found if distance(other) <= config["selfcal_max_days"]]
     if config["selfcal_max_exposures"]:
-        distance = distance.sort_values(kind="stable")[: config["selfcal_max_exposures"]]
-    return used["path"][distance.index.sort_values()]
+        nearest = sorted(found, key=distance)[: config["selfcal_max_exposures"]]
+        found = sorted(nearest, key=used.index)
+    return found
 
 
 def number_tiles(catalog):
@@ -133,6 +139,9 @@ def number_tiles(catalog):
     for (_, observation, group), rows in used.groupby(["program", "observation", "group"]):
         if (rows["tile"] != "").all():
             continue
+        if not rows.duplicated(["is_imprt", "patt_num"]).any():
+            catalog.loc[rows.index, "tile"] = "1"
+            continue
         rows = rows.sort_values(["visit", "days", "name"])
         n_visits = rows.groupby(["is_imprt", "patt_num"])["visit"].nunique().max()
         visits = rows["visit"] if n_visits > 1 else rows["visit"].str[:0]
@@ -143,9 +152,11 @@ def number_tiles(catalog):
         catalog.loc[rows.index, "tile"] = rows["tile"]
         repeated = unclear & rows.duplicated(["tile", "is_imprt", "patt_num"], keep=False)
         if repeated.any() and (rows["is_imprt"] | rows["patttype"].str.contains("NOD")).any():
+            names = rows["name"][repeated]
+            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
             notes.append(
                 f"observation {observation}, {group}: PATT_NUM repeats, and neither MOSTILNO nor "
-                f"the order tells the tiles of a mosaic: {', '.join(rows['name'][repeated])}; "
+                f"the order tells the tiles of a mosaic: {', '.join(names[:6])}{more}; "
                 "check their backgrounds and imprints"
             )
     return notes

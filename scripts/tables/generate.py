@@ -8,6 +8,7 @@ calibrated; files edited by hand are kept.
 import functools
 import json
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -44,9 +45,9 @@ def relative(path):
     return path if os.path.isabs(path) else os.path.relpath(path, FOLDER)
 
 
-def list_entries(paths, role):
+def list_entries(exposures, role):
     """Return exposures as members of an association in FOLDER."""
-    return [{"expname": relative(path), "exptype": role} for path in paths]
+    return [{"expname": relative(exposure["path"]), "exptype": role} for exposure in exposures]
 
 
 def make_associations(used, config):
@@ -55,8 +56,8 @@ def make_associations(used, config):
 
     Parameters
     ----------
-    used : DataFrame
-        The exposures of the catalog that are used.
+    used : dict of int to dict
+        The rows of the catalog that are used, by their labels.
     config : dict
 
     Yields
@@ -67,10 +68,14 @@ def make_associations(used, config):
         Of the Level-2 schema of jwst, with the rule and the id that jwst gives to associations
         that did not come from the archive's pool.
     """
-    groups = dict(list(used.groupby("group")))
-    for _, exposure in used[~used["is_imprt"]].iterrows():
+    groups = defaultdict(list)
+    for exposure in used.values():
+        groups[exposure["group"]].append(exposure)
+    for exposure in used.values():
+        if exposure["is_imprt"]:
+            continue
         members = find_members(exposure, groups[exposure["group"]], config)
-        entries = [entry for role, paths in members.items() for entry in list_entries(paths, role)]
+        entries = [entry for role, rows in members.items() for entry in list_entries(rows, role)]
         yield (
             f"{exposure['name']}_spec2_asn.json",
             {
@@ -102,6 +107,7 @@ def copy_associations(used, config, notes):
     name, association
         As of `make_associations`; the members point to where they are.
     """
+    labels = {exposure["name"]: label for label, exposure in used.items()}
     given = {"associations": config["from_associations"], "missing_members": "error"}
     members, paths, left_out, errors = read_members({**config, **given})
     notes += errors
@@ -117,10 +123,10 @@ def copy_associations(used, config, notes):
         for product in association["products"]:
             for member in product["members"]:
                 member["expname"] = next(expnames)
-            roles = list_roles(product, used)
+            roles = list_roles(product, labels)
             is_used = is_used or "science" in roles
             for label in roles.get("science", []) if "selfcal" not in roles else []:
-                selfcal = find_selfcal(used.loc[label], used, config)
+                selfcal = find_selfcal(used[label], list(used.values()), config)
                 product["members"] += list_entries(selfcal, "selfcal")
         if is_used:
             yield os.path.basename(path), association
@@ -128,9 +134,9 @@ def copy_associations(used, config, notes):
             notes.append(f"{path}: its science exposure is not used; not copied")
 
 
-def list_roles(product, used):
+def list_roles(product, labels):
     """Return the rows of the catalog that are members of a product, as labels by role."""
-    labels, roles = dict(zip(used["name"], used.index, strict=True)), {}
+    roles = {}
     for member in product["members"]:
         label = labels.get(exposure_name(member["expname"]))
         if label is not None:
@@ -203,10 +209,18 @@ def main(arguments):
     config = json.loads(arguments.config)
     match = config["selfcal_match"]
     config["selfcal_match"] = match if isinstance(match, list) else [match] if match else []
-    config["backgrounds"] = workdir_patterns(config["backgrounds"])
+    config["backgrounds"], ignored = workdir_patterns(config["backgrounds"]), []
+    if config["from_associations"] and config["backgrounds"]:
+        config["backgrounds"] = []
+        ignored.append(
+            "backgrounds: not used, as from_associations keeps the backgrounds of its "
+            "associations; remove one of the two"
+        )
     catalog, notes = make_catalog(config)
+    notes = ignored + notes
     named = mark_backgrounds(catalog, config["backgrounds"])
-    used = catalog[catalog["reason"] == ""]
+    used = catalog[catalog["reason"] == ""].to_dict("index")
+    labels = {exposure["name"]: label for label, exposure in used.items()}
     made = make_associations(used, config)
     if config["from_associations"]:
         made = copy_associations(used, config, notes)
@@ -219,7 +233,7 @@ def main(arguments):
         if outcomes[path] == "edited":
             association = read_association(path)
         for product in association["products"]:
-            roles, members = list_roles(product, used), product["members"]
+            roles, members = list_roles(product, labels), product["members"]
             combined = [m["expname"] for m in members if m["exptype"].lower() in COMBINED]
             stack = choose_stack([*map(exposure_name, combined)], config["force_single"])
             if "science" in roles:
