@@ -55,6 +55,11 @@ def path_of(name, **wildcards):
     return path
 
 
+def name_files(*stages):
+    """Return the help of a command line's files of stages, by stage."""
+    return {stage: f"{stage}.fits" for stage in stages}
+
+
 def find_prefix(path, name):
     """Return the folder, with its slash, below which the results lie: the prefix of a module."""
     first, _, last = path_of(name).partition("{")[0].rpartition("/")

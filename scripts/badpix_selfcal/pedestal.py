@@ -5,17 +5,11 @@ import os
 import numpy as np
 from fitsio import FITSHDR
 
+from badpix_selfcal import processing
 from badpix_selfcal.associations import exposure_name
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.file_state import unchanged
 from badpix_selfcal.fits_io import add_cards, read_science, with_unit
-from badpix_selfcal.processing import (
-    SUPPORTED,
-    describe_mode,
-    describe_processing,
-    identify,
-    is_unlit,
-)
 from badpix_selfcal.version import VERSION
 
 # Between the channels of MRS no light falls: [rows, columns], from jwst.badpix_selfcal.
@@ -80,8 +74,9 @@ def find_error(header):
     if header.get("S_BPXSLF") == "COMPLETE":
         return "already self-calibrated; use the original rate file"
     exp_type = str(header.get("EXP_TYPE") or "").upper()
-    if exp_type and exp_type not in SUPPORTED:
-        return f"{describe_mode(exp_type)} is not supported; give exposures of MRS or NIRSpec IFU"
+    if exp_type and exp_type not in processing.SUPPORTED:
+        mode = processing.describe_mode(exp_type)
+        return f"{mode} is not supported; give exposures of MRS or NIRSpec IFU"
     steps = header.get("S_PHOTOM"), header.get("S_FLAT")
     if "COMPLETE" in steps or "MJy" in str(header.get("BUNIT")):
         return "calibrated already (S_PHOTOM, S_FLAT or BUNIT); use the rate file"
@@ -121,16 +116,16 @@ def find_disagreements(header, shape, seen, name=""):
                 value = value.upper() if isinstance(value, str) else value
                 if value != seen.setdefault(keyword, value):
                     found.append(f"{keyword} {value} against {seen[keyword]}")
-    if identity := identify(header):
+    if identity := processing.identify(header):
         other = seen.setdefault(identity, name)
         if other != name:
             errors.append(f"the same exposure as {other}")
     known, told = seen.setdefault("processing", ({}, set()))
-    for kind, value in describe_processing(header).items():
+    for kind, value in processing.describe_processing(header).items():
         if value and value != known.setdefault(kind, value) and kind not in told:
             told.add(kind)
             warnings_.append(f"mixed processing, {kind}: {value} against {known[kind]}")
-    if is_unlit(header) and "light" not in told:
+    if processing.is_unlit(header) and "light" not in told:
         told.add("light")
         warnings_.append(f"no light reaches NRS2 with {header['GRATING']}")
     return errors, warnings_

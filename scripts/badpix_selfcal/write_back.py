@@ -6,20 +6,11 @@ import tempfile
 import fitsio
 import numpy as np
 
+from badpix_selfcal import fits_io
 from badpix_selfcal.associations import exposure_name
 from badpix_selfcal.dq import DO_NOT_USE, OTHER_BAD_PIXEL
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.file_state import read_recorded, unchanged
-from badpix_selfcal.fits_io import (
-    FLOAT32,
-    UINT32,
-    copy_with_cards,
-    is_plain,
-    load_model,
-    open_fits,
-    science_of,
-    shape_of,
-)
 from badpix_selfcal.version import VERSION
 
 # Planes that change: DQ, and those that become NaN at a flagged pixel. SCI must exist; ERR and DQ
@@ -66,7 +57,7 @@ def map_planes(path, shape):
     planes : dict of str to memmap, [ny, nx]
         As of `apply_flags`; the highest bit of DQ is inverted, as FITS stores it less 2**31.
     """
-    with open_fits(path) as fits:
+    with fits_io.open_fits(path) as fits:
         offsets = {n: fits[n].get_offsets()["data_start"] for n in PLANES if n in fits}
     types = {"DQ": ">u4"}
     return {n: np.memmap(path, types.get(n, ">f4"), "r+", at, shape) for n, at in offsets.items()}
@@ -86,8 +77,8 @@ def check_planes(path, flags, detector):
     InputError
         If there is no SCI, or if the detector or the shape of a plane differ from the flags'.
     """
-    with open_fits(path) as fits:
-        _, header, _ = science_of(path, fits)
+    with fits_io.open_fits(path) as fits:
+        _, header, _ = fits_io.science_of(path, fits)
         if str(header.get("DETECTOR")).upper() != detector.upper():
             raise InputError(
                 f"{path}: of {header.get('DETECTOR')}, the flags of {detector}; "
@@ -95,13 +86,14 @@ def check_planes(path, flags, detector):
             )
         names = [name for name in PLANES if name in fits]
         for name in names:
-            if shape_of(fits[name]) != flags.shape:
+            if (shape := fits_io.shape_of(fits[name])) != flags.shape:
                 raise InputError(
-                    f"{path}: {name} has shape {shape_of(fits[name])}, the flags {flags.shape}; "
+                    f"{path}: {name} has shape {shape}, the flags {flags.shape}; "
                     "remove the exposure from the association"
                 )
+        types = {"DQ": fits_io.UINT32}
         return {"SCI", "ERR", "DQ"} <= set(names) and all(
-            is_plain(fits[name], fits[name].read_header(), UINT32 if name == "DQ" else FLOAT32)
+            fits_io.is_plain(fits[name], fits[name].read_header(), types.get(name, fits_io.FLOAT32))
             for name in names
         )
 
@@ -135,14 +127,14 @@ def write_flagged(path, target, flags, header, cards, name):
     with unchanged(path, read_recorded(header).get(exposure_name(path))):
         if check_planes(path, flags, header["DETECTOR"]):
             checksums = find_checksums(path)
-            copy_with_cards(path, target, cards)
+            fits_io.copy_with_cards(path, target, cards)
         else:
             beside = {"prefix": ".", "suffix": ".part", "dir": os.path.dirname(target) or "."}
             with tempfile.NamedTemporaryFile(**beside) as plain:
-                with load_model(path, flags.shape) as model:
+                with fits_io.load_model(path, flags.shape) as model:
                     model.to_fits(plain.name, overwrite=True)
                 checksums = find_checksums(plain.name)
-                copy_with_cards(plain.name, target, cards)
+                fits_io.copy_with_cards(plain.name, target, cards)
     flagged, planes = flags > 0, map_planes(target, flags.shape)
     n_new = int(np.count_nonzero(planes["DQ"][flagged] & DO_NOT_USE == 0))
     apply_flags(planes, flagged)
@@ -168,10 +160,10 @@ def write_skipped(path, target, name):
         As of `write_flagged`.
     """
     with unchanged(path) as (size, modified):
-        with open_fits(path) as fits:
-            science_of(path, fits)
+        with fits_io.open_fits(path) as fits:
+            fits_io.science_of(path, fits)
         checksums = find_checksums(path)
-        copy_with_cards(path, target, [])
+        fits_io.copy_with_cards(path, target, [])
     with fitsio.FITS(target, "rw") as fits:
         write_status(fits, name, "SKIPPED")
         for keyword, value, comment in (
@@ -194,6 +186,6 @@ def write_status(fits, name, status):
 
 def find_checksums(path):
     """List the HDUs of an exposure that change and have checksums, the primary one first."""
-    with open_fits(path) as fits:
+    with fits_io.open_fits(path) as fits:
         changed = [0, *(name for name in PLANES if name in fits)]
         return [h for h in changed if {"CHECKSUM", "DATASUM"} & {*fits[h].read_header().keys()}]

@@ -23,16 +23,15 @@ H2RG_REGIONS = {1: 0.842, 2: 0.070, 5: 0.059, 9: 0.005}
 FIELDS = "seed shape dispersion_axis halves bend thermal meta defects"
 Detector = namedtuple("Detector", FIELDS, defaults=(SINGLE,))
 
+MRS = {"instrument.name": "MIRI", "instrument.band": "SHORT", "exposure.type": "MIR_MRS"}
 DETECTORS = {
     "MIRIFUSHORT": Detector(
         1, (1024, 1032), 2, ((20, 500, 21), (519, 1010, 17)), 14.0, (0.15, 0.4),
-        {"instrument.name": "MIRI", "instrument.channel": "12", "instrument.band": "SHORT",
-         "exposure.type": "MIR_MRS"},
+        MRS | {"instrument.channel": "12"},
     ),
     "MIRIFULONG": Detector(
         2, (1024, 1032), 2, ((20, 471, 16), (510, 1010, 12)), 18.0, (0.6, 6.0),
-        {"instrument.name": "MIRI", "instrument.channel": "34", "instrument.band": "SHORT",
-         "exposure.type": "MIR_MRS"},
+        MRS | {"instrument.channel": "34"},
     ),
     "NRS1": Detector(
         3, (2048, 2048), 1, ((60, 1990, 30),), 30.0, (0.02, 0.1),

@@ -46,15 +46,6 @@ def wrap_script(script, folder):
     )
 
 
-def clean_environment(variables):
-    """Leave out what describes a job that Snakemake itself may run in; keep where Slurm is."""
-    return {
-        key: value
-        for key, value in variables.items()
-        if not key.startswith("SLURM_") or key == "SLURM_CONF"
-    }
-
-
 def submit(script, words, patience, pause):
     """
     Submit a script; wait where the controller does not answer or our jobs are too many.
@@ -83,10 +74,10 @@ def submit(script, words, patience, pause):
     mark = uuid.uuid4().hex
     command = ["sbatch", "--parsable", "--no-requeue", f"--comment={mark}", *words]
     end = time.monotonic() + patience
+    # Without what describes a job that Snakemake itself may run in.
+    own = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"}
     while True:
-        done = subprocess.run(
-            command, input=script, capture_output=True, text=True, env=clean_environment(os.environ)
-        )
+        done = subprocess.run(command, input=script, capture_output=True, text=True, env=own)
         if done.returncode == 0:
             return done.stdout.strip().partition(";")[0]
         reason = " ".join(done.stderr.split())

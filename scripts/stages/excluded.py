@@ -11,9 +11,7 @@ from badpix_selfcal.fits_io import add_cards, read_image, write_image
 
 def options():
     """Return the argument parser."""
-    options = parser(
-        __doc__, minimum="minimum.fits, which records its exposures", output="excluded.fits"
-    )
+    options = parser(__doc__, minimum="minimum.fits of the stack", output="excluded.fits")
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
     return options
 

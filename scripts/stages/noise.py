@@ -6,17 +6,12 @@ from badpix_selfcal.cli import log, parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import read_image, write_image
 from badpix_selfcal.noise import measure_noise
+from badpix_selfcal.paths import name_files
 
 
 def options():
     """Return the argument parser."""
-    return parser(
-        __doc__,
-        minimum="minimum.fits",
-        excluded="excluded.fits",
-        median="median.fits, with edge_mode shrink, for its parameters",
-        output="noise.fits",
-    )
+    return parser(__doc__, **name_files("minimum", "excluded", "median"), output="noise.fits")
 
 
 def main(arguments):

@@ -7,18 +7,14 @@ from badpix_selfcal.cli import add_parameters, log, parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import add_cards, open_fits, read_header, read_image, write_image
 from badpix_selfcal.parameters import parameter_cards
+from badpix_selfcal.paths import name_files
 from badpix_selfcal.repeats import find_refusal, find_repeats
 
 
 def options():
     """Return the argument parser."""
-    options = parser(
-        __doc__,
-        pedestal="pedestal.fits",
-        excluded="excluded.fits",
-        median="median.fits, for its parameters",
-        output="repeats.fits",
-    )
+    files = name_files("pedestal", "excluded", "median")
+    options = parser(__doc__, **files, output="repeats.fits")
     add_parameters(options, "repeats")
     return options
 

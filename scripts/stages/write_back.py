@@ -14,9 +14,7 @@ from badpix_selfcal.write_back import write_flagged
 
 def options():
     """Return the argument parser."""
-    options = parser(
-        __doc__, flags="flags.fits of the stack", folder="for {exposure}_badpix_selfcal.fits"
-    )
+    options = parser(__doc__, flags="flags.fits of the stack", folder="for flagged exposures")
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="to flag")
     options.add_argument("--threads", type=int, default=1, help="exposures at a time")
     return options

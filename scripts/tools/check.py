@@ -5,13 +5,7 @@ import os
 
 import pandas as pd
 
-from badpix_selfcal.associations import (
-    COMBINED,
-    list_flagged,
-    list_missing,
-    read_members,
-    read_members_table,
-)
+from badpix_selfcal import associations
 from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
@@ -82,7 +76,7 @@ def check_members(members, config, prefix="", left_out=None):
     found : DataFrame
         Of COLUMNS.
     """
-    combined = members[members["exptype"].isin(COMBINED)].sort_values("exposure")
+    combined = members[members["exptype"].isin(associations.COMBINED)].sort_values("exposure")
     rows, exposures = [], {}
     for path in combined["path"].unique():
         try:
@@ -93,7 +87,8 @@ def check_members(members, config, prefix="", left_out=None):
     for stack, paths in combined[combined["stack"] != SKIPPED].groupby("stack")["path"]:
         own = {path: exposures[path] for path in paths if path in exposures}
         rows += check_stack(stack, own, str(config["dispersion_axis"]))
-    missing = list_missing(list_flagged(members, config["save_flagged_bkg"]), prefix)
+    flagged = associations.list_flagged(members, config["save_flagged_bkg"])
+    missing = associations.list_missing(flagged, prefix)
     rows += [(path, "warning", remedy) for path, remedy in missing.items()]
     science = members[members["exptype"] == "science"]
     for row in science[science["stack"] == SKIPPED].itertuples():
@@ -111,9 +106,9 @@ def options():
 
 def main(arguments):
     """Write ``check.csv``; fail where a run would."""
-    members, config = read_members_table(arguments.members), arguments.config
+    members, config = associations.read_members_table(arguments.members), arguments.config
     prefix = find_prefix(arguments.members, "members")
-    found = check_members(members, config, prefix, read_members(config)[2])
+    found = check_members(members, config, prefix, associations.read_members(config)[2])
     output = prefix + path_of("check")
     write_text(output, found.to_csv(index=False))
     lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)

@@ -171,13 +171,9 @@ def write_mask(path, flagged, header, dates, merged=None):
 
 def options():
     """Return the argument parser."""
-    options = parser(
-        __doc__, members="members.csv", output="folder for {detector}.fits and {detector}.csv"
-    )
+    options = parser(__doc__, members="members.csv", output="folder for {detector}.fits and .csv")
     options.add_argument("--runs", nargs="*", default=[], help="working directories of other runs")
-    options.add_argument(
-        "--min-fraction", type=float, default=0.5, help="of the stacks that flag a pixel"
-    )
+    options.add_argument("--min-fraction", type=float, default=0.5, help="of a detector's stacks")
     options.add_argument("--merge", nargs="*", default=[], help="MASK files whose flags are kept")
     return options
 

@@ -14,12 +14,14 @@ from badpix_selfcal.median import find_dispersion_axis, running_median, subtract
 from badpix_selfcal.minimum import take_minimum
 from badpix_selfcal.outlier_counts import find_false_positives, measure_significance
 from badpix_selfcal.parameters import SETTING
+from badpix_selfcal.paths import name_files
 from badpix_selfcal.pedestal import read_planes
 from badpix_selfcal.robust_stats import measure_scatter
 from badpix_selfcal.selfcal import flag_minimum
 
 from .inject import STRENGTHS, choose_injections
 
+INPUTS = ("minimum", "median", "flags", "excluded")
 COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false")
 
 
@@ -74,14 +76,7 @@ def count_found(flags, residual, added, sigma, significance, structure):
 
 def options():
     """Return the argument parser."""
-    options = parser(
-        __doc__,
-        minimum="minimum.fits of the stack",
-        median="its median.fits",
-        flags="its flags.fits",
-        excluded="its excluded.fits",
-        output="score.csv",
-    )
+    options = parser(__doc__, **name_files(*INPUTS), output="score.csv")
     options.add_argument("exposures", nargs="+", metavar="EXPOSURE", help="the stack's exposures")
     options.add_argument("--seed", type=int, default=1, help="the injection's number")
     options.add_argument("--settings", required=True, type=json.loads, help="a dict of each, JSON")
@@ -91,9 +86,8 @@ def options():
 
 def main(arguments):
     """Write ``score.csv``."""
-    (minimum, header), (median, _), (flags, _), (excluded, _) = map(
-        read_image, (arguments.minimum, arguments.median, arguments.flags, arguments.excluded)
-    )
+    files = (vars(arguments)[name] for name in INPUTS)
+    (minimum, header), (median, _), (flags, _), (excluded, _) = map(read_image, files)
     residual = subtract_median(minimum, median)
     sigma, free = measure_scatter(residual), ~np.isnan(residual) & (flags == 0)
     added = choose_injections(free, sigma, np.random.default_rng([5, arguments.seed]))
