@@ -70,6 +70,13 @@ class LogHandler(LogHandlerBase):
         self.console.print(text, style=style, markup=False, soft_wrap=True)
 
     def emit(self, record):
+        """Show an event, or do not; a fault of this plugin ends nothing."""
+        try:
+            self.show(record)
+        except Exception:
+            self.handleError(record)
+
+    def show(self, record):
         """Show an event, or do not."""
         settings, event = self.common_settings, getattr(record, "event", None)
         text = record.getMessage()
