@@ -274,12 +274,11 @@ def new_fits(path):
         with fitsio.FITS(part, "rw", clobber=True) as fits:
             yield fits
             written = len(fits)
-        found = 0
         # cfitsio does not notice that the disk takes no more when the file is closed.
         with contextlib.suppress(InputError), open_fits(part) as fits:
-            found = len(fits)
-        if found != written:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if len(fits) == written:
+                return
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_cards(path, prefix=b"BPX"):
