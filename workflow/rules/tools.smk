@@ -10,7 +10,7 @@ localrules:
 
 
 rule plan:
-    """Say what a run would make, and whether there is room for it."""
+    """Say how large the results of a run are, and whether there is room for them."""
     input:
         rules.members.output,
     log:
