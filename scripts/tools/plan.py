@@ -42,13 +42,6 @@ def measure_results(members, config):
     return sizes, temporary
 
 
-def measure_backgrounds(members):
-    """Return the sizes of the exposures that are background and never science, by path."""
-    paths = {role: set(rows["path"]) for role, rows in members.groupby("exptype")}
-    backgrounds = paths.get("background", set()) - paths.get("science", set())
-    return {path: measure_unzipped(path) for path in backgrounds if os.path.exists(path)}
-
-
 def options():
     """Return the argument parser."""
     options = parser(__doc__, members="members.csv")
@@ -60,7 +53,6 @@ def options():
 def main(arguments):
     """Print products, files and bytes against the free space; fail if there is no room."""
     members, config = read_members_table(arguments.members), arguments.config
-    backgrounds, n_associations = measure_backgrounds(members), members["association"].nunique()
     folder = os.path.abspath(os.path.dirname(arguments.members))
     free = shutil.disk_usage(folder).free
     sizes, temporary = measure_results(members, config)
@@ -70,15 +62,11 @@ def main(arguments):
     temporary = sorted(size for path, size in temporary.items() if not os.path.exists(path))
     temporary, kept = temporary[-arguments.cores :], sum(missing)
     n_products = len(members[["association", "product"]].drop_duplicates())
-    print(f"products:  {n_products}, in {n_associations} associations")
+    print(f"products:  {n_products}, in {members['association'].nunique()} associations")
     print(f"files:     {len(missing)} of {len(sizes)} FITS files are missing")
     print(f"space:     {kept / 1e6:.0f} MB more for results; at most {sum(temporary) / 1e6:.0f} MB")
     print(f"           for temporary files, of {len(temporary)} stacks at a time;")
     print(f"           {free / 1e6:.0f} MB are free")
-    if backgrounds and config["save_flagged_bkg"]:
-        size = f"{sum(backgrounds.values()) / 1e6:.0f} MB"
-        print(f"           {len(backgrounds)} flagged backgrounds of {size} are among the results;")
-        print("           save_flagged_bkg=false spares them")
     print("--dry-run lists the jobs of a run, and why each is to be done.")
     if (needed := kept + max(temporary, default=0)) > free:
         raise InputError(
