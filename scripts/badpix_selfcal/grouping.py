@@ -80,11 +80,11 @@ def find_imprints(exposures, group):
         Those of their observations and tiles where both tilts of the grating wheel agree; those
         whose tile is unknown go with all tiles.
     """
-    imprints = [other for other in group if other["is_imprt"]]
     return [
         imprint
-        for imprint in imprints
-        if any(
+        for imprint in group
+        if imprint["is_imprt"]
+        and any(
             tile_of(imprint) in (tile_of(exposure), (*tile_of(exposure)[:2], UNKNOWN))
             and abs(imprint["xtil"] - exposure["xtil"]) <= MAX_TILT
             and abs(imprint["ytil"] - exposure["ytil"]) <= MAX_TILT
