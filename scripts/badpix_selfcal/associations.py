@@ -167,8 +167,7 @@ def find_product_errors(products):
         if not isinstance(members, list) or not members:
             errors.append(f"product {name} has no list of members; add them")
             continue
-        malformed = [m for m in members if not is_member(m)]
-        if malformed:
+        if malformed := [m for m in members if not is_member(m)]:
             errors.append(
                 f"product {name}: member {json.dumps(malformed[0])[:80]} lacks a text as "
                 "expname or exptype; add it"

@@ -68,8 +68,15 @@ def read_catalog(paths, config, tell=print):
 def read_row(path, config):
     """Return the row of an exposure in the catalog, as a dict; see `read_catalog`."""
     row = dict.fromkeys((*COLUMNS, "group", "identity"), "") | {"name": exposure_name(path)}
-    row |= {"path": path, "processing": {}, "days": math.nan, "xtil": math.nan, "ytil": math.nan}
-    row |= dict.fromkeys(("bkgdtarg", "is_imprt", "named", "is_original"), False)
+    row |= {
+        "path": path,
+        "processing": {},
+        "derived": (),
+        "days": math.nan,
+        "xtil": math.nan,
+        "ytil": math.nan,
+    }
+    row |= dict.fromkeys(("bkgdtarg", "is_imprt", "named"), False)
     try:
         header, shape = read_header(path)
     except InputError as error:
@@ -86,7 +93,11 @@ def read_row(path, config):
         "ytil": read_number(header, "GWA_YTIL"),
         "group": " ".join(row[column] for column in GROUP.get(row["exp_type"], ())),
         "identity": identify(header),
-        "is_original": header.get("FILENAME") == os.path.basename(path).removesuffix(".gz"),
+        "derived": (
+            header.get("FILENAME") != os.path.basename(path).removesuffix(".gz"),
+            ORIGINAL.fullmatch(row["name"]) is None,
+            len(row["name"]),
+        ),
         "processing": describe_processing(header),
     }
     row["days"] = read_start(header, row["date"])
@@ -200,12 +211,7 @@ def leave_out_second_files(catalog):
     then the one with the shortest name. Files of one name are left to `find_same_names`.
     """
     used = catalog[(catalog["reason"] == "") & (catalog["identity"] != "")]
-    used = used.assign(
-        archive=used["name"].map(lambda name: ORIGINAL.fullmatch(name) is not None),
-        length=used["name"].str.len(),
-    )
-    order = ["is_original", "archive", "length"]
-    used = used.sort_values(order, ascending=[False, False, True], kind="stable")
+    used = used.sort_values("derived", kind="stable")
     originals = used.groupby("identity")["name"].transform("first")
     second = used.index[used["name"] != originals]
     catalog.loc[second, "reason"] = "second file of an exposure (" + originals[second] + " is used)"

@@ -47,7 +47,11 @@ def find_exposures(patterns):
 
 
 def find_rate_files(folder):
-    """Find the rate files in a folder tree; links to folders are followed, hidden files ignored."""
+    """
+    Find the rate files in a folder tree.
+
+    Links to folders are followed; hidden files and gzipped ones beside the plain file are ignored.
+    """
     found, seen = [], set()
     for root, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
@@ -56,7 +60,9 @@ def find_rate_files(folder):
             found += [
                 os.path.join(root, name)
                 for name in files
-                if name.removesuffix(".gz").endswith("_rate.fits") and name[0] != "."
+                if name.removesuffix(".gz").endswith("_rate.fits")
+                and name[0] != "."
+                and (name[-3:] != ".gz" or name[:-3] not in files)
             ]
         seen.add(real)
     return found

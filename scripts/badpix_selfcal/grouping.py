@@ -16,6 +16,7 @@ import pandas as pd
 
 MAX_TILT = 1e-8  # difference of the grating wheel's tilts, as in the notebooks
 tile_of = itemgetter("program", "observation", "tile")
+UNKNOWN = "?"  # tile of imprints where that of their science exposures is known
 
 
 def find_members(exposure, group, config):
@@ -76,14 +77,15 @@ def find_imprints(exposures, group):
     Returns
     -------
     imprints : list of dict
-        Those of their observations and tiles where both tilts of the grating wheel agree.
+        Those of their observations and tiles where both tilts of the grating wheel agree; those
+        whose tile is unknown go with all tiles.
     """
     return [
         imprint
         for imprint in group
         if imprint["is_imprt"]
         and any(
-            tile_of(imprint) == tile_of(exposure)
+            tile_of(imprint) in (tile_of(exposure), (*tile_of(exposure)[:2], UNKNOWN))
             and abs(imprint["xtil"] - exposure["xtil"]) <= MAX_TILT
             and abs(imprint["ytil"] - exposure["ytil"]) <= MAX_TILT
             for exposure in exposures
@@ -143,14 +145,21 @@ def number_tiles(catalog):
             catalog.loc[rows.index, "tile"] = "1"
             continue
         rows = rows.sort_values(["visit", "days", "name"])
+        science, imprints = rows[~rows["is_imprt"]], rows[rows["is_imprt"]]
         n_visits = rows.groupby(["is_imprt", "patt_num"])["visit"].nunique().max()
-        visits = rows["visit"] if n_visits > 1 else rows["visit"].str[:0]
+        # Imprints may have visits of their own.
+        by_visit = n_visits > 1 and set(imprints["visit"]) <= set(science["visit"])
+        visits = rows["visit"] if by_visit else rows["visit"].str[:0]
         passes = visits + pd.concat([find_passes(own) for _, own in rows.groupby(visits)])
         unclear = passes.str.endswith("?")
         tile = passes.rank(method="dense").astype(int).astype(str)
-        rows = rows.assign(tile=tile.mask(unclear, tile + "?"))
-        catalog.loc[rows.index, "tile"] = rows["tile"]
-        repeated = unclear & rows.duplicated(["tile", "is_imprt", "patt_num"], keep=False)
+        tile = tile.mask(unclear, tile + "?")
+        repeated = unclear & rows.assign(tile=tile).duplicated(
+            ["tile", "is_imprt", "patt_num"], keep=False
+        )
+        if not unclear[science.index].any():
+            tile, repeated = tile.mask(unclear, UNKNOWN), unclear
+        catalog.loc[rows.index, "tile"] = tile
         if repeated.any() and (rows["is_imprt"] | rows["patttype"].str.contains("NOD")).any():
             names = rows["name"][repeated]
             more = f" and {len(names) - 6} more" if len(names) > 6 else ""
@@ -171,15 +180,18 @@ def find_passes(rows):
     Returns
     -------
     passes : Series of str
-        Their numbers; "?" for all if the passes are not of the same positions.
+        Their numbers; "?" if the passes are not of the same positions, or, of imprints, if they are
+        fewer than those of the science exposures.
     """
     positions = rows["patt_num"] + rows["is_imprt"].map({True: " imprint", False: ""})
     for kinds in (rows["is_imprt"] | True, rows["is_imprt"]):
         numbers = positions.groupby(kinds).transform(count_passes)
         found = positions.groupby([kinds, numbers]).agg(frozenset).groupby(level=0)
+        numbers = numbers.map("{:04}".format)
         if found.nunique().max() == 1 and found.size().nunique() == 1:
-            return numbers.map("{:04}".format)
-    return pd.Series("?", rows.index)
+            return numbers
+    clear = ~rows["is_imprt"] & (found.nunique().get(False) == 1)
+    return numbers.where(clear, "?")
 
 
 def count_passes(positions):

@@ -35,32 +35,20 @@ def options():
 
 def main(arguments):
     """Write ``associations/{name}.json`` with links beside it, and ``by_association/{name}``."""
-    path, output, stacks, saved = (
-        arguments.association,
-        arguments.output,
-        arguments.stacks,
-        arguments.saved,
-    )
-    association, prefix = read_association(path), find_prefix(output, "associate")
-    links = list_links(
-        association, stacks, arguments.view, prefix=prefix, stages=arguments.stages, saved=saved
-    )
+    association = read_association(arguments.association)
+    prefix = find_prefix(arguments.output, "associate")
+    own = {"stacks": arguments.stacks, "prefix": prefix, "saved": arguments.saved}
     if os.path.lexists(arguments.view):  # Snakemake has removed an earlier view
         raise InputError(f"{arguments.view}: exists; remove it, or name another folder")
+    links = list_links(association, view=arguments.view, stages=arguments.stages, **own)
     for link, target in links.items():
         os.makedirs(os.path.dirname(link), exist_ok=True)
         os.symlink(target, link)
-    folder = os.path.dirname(output)
+    source, folder = map(os.path.dirname, (arguments.association, arguments.output))
     os.makedirs(folder or ".", exist_ok=True)
     flagged, links = make_flagged_association(
-        association,
-        stacks,
-        os.path.dirname(path),
-        folder,
-        prefix=prefix,
-        others=arguments.others,
-        saved=saved,
+        association, folder=source, target=folder, others=arguments.others, **own
     )
     for name, target in links.items():
         replace_link(target, os.path.join(folder, name))
-    write_text(output, json.dumps(flagged, indent=4) + "\n")
+    write_text(arguments.output, json.dumps(flagged, indent=4) + "\n")

@@ -20,7 +20,7 @@ from badpix_selfcal.associations import (
     read_association,
     read_members,
 )
-from badpix_selfcal.atomic_io import atomic_write
+from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.catalog import COLUMNS, find_same_names, mark_backgrounds, read_catalog
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
@@ -34,6 +34,10 @@ from . import generate_report as report
 FOLDER = os.path.dirname(CATALOG)
 # Checksums of what was written, which tell a file edited by hand from one that is out of date.
 WRITTEN = f"{FOLDER}/generated.csv"
+BACKGROUNDS_KEPT = (
+    "backgrounds: not used, as from_associations keeps the backgrounds of its associations; "
+    "remove one of the two"
+)
 
 
 # ---- associations --------------------------------------------------------------------------------
@@ -169,8 +173,7 @@ def write_unless_edited(path, text, written):
     written[name] = hash_text(text)
     if existing == text:
         return "unchanged"
-    with atomic_write(path) as part:
-        Path(part).write_text(text)
+    write_text(path, text)
     return "written"
 
 
@@ -209,20 +212,15 @@ def main(arguments):
     config = json.loads(arguments.config)
     match = config["selfcal_match"]
     config["selfcal_match"] = match if isinstance(match, list) else [match] if match else []
-    config["backgrounds"], ignored = workdir_patterns(config["backgrounds"]), []
-    if config["from_associations"] and config["backgrounds"]:
-        config["backgrounds"] = []
-        ignored.append(
-            "backgrounds: not used, as from_associations keeps the backgrounds of its "
-            "associations; remove one of the two"
-        )
+    copies, backgrounds = config["from_associations"], workdir_patterns(config["backgrounds"])
+    config["backgrounds"] = [] if copies else backgrounds
     catalog, notes = make_catalog(config)
-    notes = ignored + notes
+    notes += [BACKGROUNDS_KEPT] if copies and backgrounds else []
     named = mark_backgrounds(catalog, config["backgrounds"])
     used = catalog[catalog["reason"] == ""].to_dict("index")
     labels = {exposure["name"]: label for label, exposure in used.items()}
     made = make_associations(used, config)
-    if config["from_associations"]:
+    if copies:
         made = copy_associations(used, config, notes)
     written, outcomes, products = {}, {}, []
     if os.path.exists(WRITTEN):
@@ -242,9 +240,8 @@ def main(arguments):
     notes += report.check_backgrounds(catalog, named)
     text = catalog.to_csv(index=False, columns=COLUMNS)
     outcomes[CATALOG] = write_unless_edited(CATALOG, text, written)
-    with atomic_write(WRITTEN) as part:
-        table = pd.DataFrame(sorted(written.items()), columns=["file", "sha256"])
-        table.to_csv(part, index=False)
+    table = pd.DataFrame(sorted(written.items()), columns=["file", "sha256"])
+    write_text(WRITTEN, table.to_csv(index=False))
     lines = report.list_unused(catalog)
     if products:
         lines += report.tabulate_groups(catalog, products) + report.list_doubts(catalog, products)
