@@ -14,9 +14,7 @@ sys.path.insert(0, SCRIPTS)
 sys.path.append(SUPPORT)
 # Rules call the launcher, selfcal, whatever the working directory, executor or environment.
 os.environ.update(
-    PATH=os.pathsep.join(
-        [SCRIPTS, os.path.dirname(sys.executable), *os.get_exec_path()]
-    )
+    PATH=os.pathsep.join([SCRIPTS, os.path.dirname(sys.executable), *os.get_exec_path()])
 )
 
 import code_hash
@@ -54,9 +52,7 @@ config_schema = validate_inputs.validate_config(config, SCHEMA)
 first_lines = validate_inputs.fill_associations(config)
 used = parameters.used_parameters(config)
 
-DEMO = pd.read_csv(
-    workflow.source_path("../../demo/exposures.csv"), index_col="exposure"
-)
+DEMO = pd.read_csv(workflow.source_path("../../demo/exposures.csv"), index_col="exposure")
 demo = DEMO.to_dict(orient="index")
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
@@ -94,9 +90,7 @@ def group_unique(table, by, column):
     return table.groupby(by)[column].unique().map(list).to_dict()
 
 
-exposures_of_stack = group_unique(
-    combined[combined["stack"] != SKIPPED], "stack", "path"
-)
+exposures_of_stack = group_unique(combined[combined["stack"] != SKIPPED], "stack", "path")
 exposures_to_flag = group_unique(flagged, "stack", "path")
 skipped_exposures = list(flagged.loc[flagged["stack"] == SKIPPED, "flagged"].unique())
 stacks_of_association = (

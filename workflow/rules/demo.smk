@@ -43,9 +43,7 @@ rule simulate:
         " --seed {params.scene[seed]} {input} {output} 2> {log}"
 
 
-demo_stacks = [
-    stack for stack, paths in exposures_of_stack.items() if made.issuperset(paths)
-]
+demo_stacks = [stack for stack, paths in exposures_of_stack.items() if made.issuperset(paths)]
 
 
 rule recall:

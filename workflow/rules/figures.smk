@@ -69,8 +69,7 @@ rule draw_shared:
     params:
         code=code("figures/draw_shared"),
     shell:
-        "selfcal draw_shared {input} --table {output.table}"
-        " --picture {output.picture} 2> {log}"
+        "selfcal draw_shared {input} --table {output.table}" " --picture {output.picture} 2> {log}"
 
 
 rule blink_page:
@@ -93,8 +92,7 @@ rule blink_page:
         templates=templates,
         exposure=shown_exposure,
     shell:
-        "selfcal blink_page {input.images} {params.exposure:q} {input.folder}"
-        " {output} 2> {log}"
+        "selfcal blink_page {input.images} {params.exposure:q} {input.folder}" " {output} 2> {log}"
 
 
 rule report:

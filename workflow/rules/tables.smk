@@ -110,9 +110,7 @@ rule checksums:
         runtime=run_runtime,
     params:
         code=code("tables/checksums"),
-        states=lambda wildcards: hash_states(
-            sorted({*path_of_exposure.values()} - made)
-        ),
+        states=lambda wildcards: hash_states(sorted({*path_of_exposure.values()} - made)),
     shell:
         "selfcal checksums {input.members} {output} 2> {log}"
 
