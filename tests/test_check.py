@@ -102,5 +102,5 @@ def test_a_target_of_the_workflow(nods):
     assert done.returncode != 0
     line = "check: error: rate/jw01204001001_02101_00002_nrs1_rate.fits: already self-calibrated"
     assert done.stdout.count(line) == 1
-    assert "1 errors, 1 warnings; see results/check.csv" in done.stdout
+    assert "1 error, 1 warning; see results/check.csv" in done.stdout
     assert sorted(os.listdir(nods.path("results"))) == ["check.csv", "members.csv"]

@@ -365,7 +365,7 @@ def test_small_things(here):
     assert list(members["exptype"]) == ["science", "background", "missing selfcal"]
     assert members["path"].iloc[0] == os.path.relpath(path)
     assert validate_inputs.find_member_warnings(members)[0].startswith(
-        "1 selfcal exposures are missing and dropped, members of jw02729-o003"
+        "1 selfcal exposure missing and dropped, members of jw02729-o003"
     )
 
 

@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT
 from snakemake.exceptions import WorkflowError
 
-import validate_inputs
+from badpix_selfcal.labels import shorten_lines
 from badpix_selfcal.parameters import OPTIONAL, SETTING
 from validate_inputs import (
     find_config_errors,
@@ -84,8 +84,8 @@ def test_all_errors_of_the_config_are_listed():
 
 def test_many_errors_are_cut_short():
     errors = [f"{i}" for i in range(60)]
-    assert validate_inputs.shorten(errors) == [*errors[:50], "... and 10 more"]
-    assert validate_inputs.shorten(errors[:50]) == errors[:50]
+    assert shorten_lines(errors, 50) == [*errors[:50], "... and 10 more"]
+    assert shorten_lines(errors[:50], 50) == errors[:50]
 
 
 # ---- the settings that tune compares -------------------------------------------------------------

@@ -16,7 +16,7 @@ from conftest import Workflow, copy_run, write_association, write_exposure
 from badpix_selfcal.associations import read_members, stack_name
 from badpix_selfcal.file_state import DIGEST_COLUMNS, read_digest
 from badpix_selfcal.parameters import PARAMETERS
-from tools.verify import find_refusal, list_jobs, read_values, verify_stack, verify_tables
+from tools.verify import list_jobs, read_values, verify_stack, verify_tables
 
 NAMES = [f"jw01204001001_02101_0000{i}_nrs1" for i in (1, 2, 3)]
 LAST = "results are what today's inputs and parameters make, to the bit."
@@ -189,20 +189,6 @@ def test_an_exposure_changed_with_its_date_and_size_kept_is_found(copy):
     found = list(find_faults(today()))
     assert "results/checksums.csv" in found
     assert any(file.startswith("results/stacks/") or NAMES[1] in file for file in found)
-
-
-def test_what_stdatamodels_refuses_is_found(copy):
-    """A card of another type, but not one that the exposure itself has."""
-    flagged = str(the(copy, RESULTS["flagged"]))
-    exposure = f"rate/{NAMES[0]}_rate.fits"
-    assert find_refusal((exposure, flagged)) == []
-    fits.setval(flagged, "S_BPXSLF", value=5)
-    ((file, fault),) = find_refusal((exposure, flagged))
-    assert file == flagged
-    assert fault.startswith("refused by stdatamodels: ")
-    assert "5 is not of type 'string'" in fault
-    fits.setval(exposure, "S_BPXSLF", value=5)
-    assert find_refusal((exposure, flagged)) == []
 
 
 def test_the_target_leaves_digests_for_sha256sum_and_nothing_else(copy):

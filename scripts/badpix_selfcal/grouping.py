@@ -14,6 +14,8 @@ from operator import itemgetter
 
 import pandas as pd
 
+from badpix_selfcal.labels import name_first
+
 MAX_TILT = 1e-8  # difference of the grating wheel's tilts, as in the notebooks
 tile_of = itemgetter("program", "observation", "tile")
 UNKNOWN = "?"  # tile of imprints where that of their science exposures is known
@@ -161,11 +163,10 @@ def number_tiles(catalog):
             tile, repeated = tile.mask(unclear, UNKNOWN), unclear
         catalog.loc[rows.index, "tile"] = tile
         if repeated.any() and (rows["is_imprt"] | rows["patttype"].str.contains("NOD")).any():
-            names = rows["name"][repeated]
-            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+            names = name_first(list(rows["name"][repeated]), 6)
             notes.append(
                 f"observation {observation}, {group}: PATT_NUM repeats, and neither MOSTILNO nor "
-                f"the order tells the tiles of a mosaic: {', '.join(names[:6])}{more}; "
+                f"the order tells the tiles of a mosaic: {names}; "
                 "check their backgrounds and imprints"
             )
     return notes

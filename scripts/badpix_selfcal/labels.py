@@ -1,4 +1,21 @@
-"""How people read a stack: its title, its settings, its exposures."""
+"""How people read a stack: its title, its settings, its exposures; and long lists."""
+
+
+def count(n, noun):
+    """Return a number with its noun."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def shorten_lines(lines, most=20):
+    """Return the first lines, and one that counts the others."""
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return [*lines[:most], *more]
+
+
+def name_first(names, most=5):
+    """Return the first names as a text, with the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def format_title(header):

@@ -27,6 +27,7 @@ from badpix_selfcal.errors import InputError
 from badpix_selfcal.exposures import CATALOG, find_exposures
 from badpix_selfcal.file_state import hash_text
 from badpix_selfcal.grouping import find_members, find_selfcal, number_tiles
+from badpix_selfcal.labels import shorten_lines
 from badpix_selfcal.paths import workdir_patterns
 
 from . import generate_report as report
@@ -247,7 +248,7 @@ def main(arguments):
         lines += report.tabulate_groups(catalog, products) + report.list_doubts(catalog, products)
         lines += report.list_purposes(catalog, products)
     print("\n".join(lines + report.list_outcomes(outcomes, written)))
-    for note in report.limit(notes):
+    for note in shorten_lines(notes):
         print(note)
     if not products:
         raise InputError(f"{CATALOG}: nothing to calibrate in it; see its reasons")

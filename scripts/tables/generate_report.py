@@ -7,12 +7,12 @@ import pandas as pd
 
 from badpix_selfcal.associations import COMBINED
 from badpix_selfcal.exposures import CATALOG
+from badpix_selfcal.labels import count, name_first, shorten_lines
 from badpix_selfcal.paths import SKIPPED
 
 ROLES = ("science", "background", "imprint", "selfcal")
 TABULATED = ("science", "background", "selfcal")
 FEW = 4  # exposures of a stack without dedicated background: lines may be flagged
-MOST = 20  # lines of one kind on the terminal
 # Beginnings of reasons of exposures that should have been used, or that are in the way.
 UNEXPECTED = ("unreadable", "no ", "its name", "second file", "calibrated", "already")
 
@@ -50,7 +50,7 @@ def tabulate_groups(catalog, products):
         rows.append((*key, *counts, f"{days.max() - days.min():.1f}".replace("nan", "?")))
     titles = ["program", "instrument", "detector", "band/grating", *TABULATED, "days"]
     title, *lines = pd.DataFrame(rows, columns=titles).to_string(index=False).splitlines()
-    return [title, *limit(lines)]
+    return [title, *shorten_lines(lines)]
 
 
 def list_doubts(catalog, products):
@@ -83,7 +83,8 @@ def list_doubts(catalog, products):
         "flagged)": few,
     }
     return [
-        f"{count(len(names), 'exposure' if names is alone else 'stack')} {text}: {shorten(names)}"
+        f"{count(len(names), 'exposure' if names is alone else 'stack')} {text}: "
+        + name_first(names)
         for text, names in found.items()
         if names
     ]
@@ -129,7 +130,11 @@ def list_outcomes(outcomes, written):
     }
     return [
         f"associations: {counts['written']} written, {counts['unchanged']} unchanged, in {folder}/",
-        *(f"{len(names)} {text.format(shorten(names))}" for text, names in found.items() if names),
+        *(
+            f"{len(found[text])} {text.format(name_first(found[text]))}"
+            for text in found
+            if found[text]
+        ),
     ]
 
 
@@ -141,8 +146,8 @@ def list_purposes(catalog, products):
     found = {
         "with backgrounds, which calwebb_spec2 subtracts pixel by pixel; for a master background "
         "instead, give it --steps.bkg_subtract.skip=true": n,
-        f"of dedicated backgrounds; calibrate them for a master background alone: {shorten(own)}":
-            len(own),
+        "of dedicated backgrounds; calibrate them for a master background alone: "
+        + name_first(own): len(own),
     }  # fmt: skip
     return [f"{count(n, 'association')} {text}" for text, n in found.items() if n]
 
@@ -156,21 +161,4 @@ def list_unused(catalog):
     counts += [f"{strange.sum()} listed below"] if strange.any() else []
     text = f", {len(unused)} of them not used ({', '.join(counts)})" if len(unused) else ""
     lines = unused["path"] + ": " + unused["reason"]
-    return [f"exposures: {len(catalog)}{text}; see {CATALOG}", *limit(list(lines[strange]))]
-
-
-def count(n, noun):
-    """Return a number with its noun."""
-    return f"{n} {noun}{'s' * (n != 1)}"
-
-
-def limit(lines):
-    """Return the first lines, and one that counts the others."""
-    more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
-    return [*lines[:MOST], *more]
-
-
-def shorten(names, most=5):
-    """Return the first few of some names as a text."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return [f"exposures: {len(catalog)}{text}; see {CATALOG}", *shorten_lines(list(lines[strange]))]

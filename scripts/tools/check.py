@@ -10,12 +10,12 @@ from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import parser
 from badpix_selfcal.errors import InputError
 from badpix_selfcal.fits_io import open_fits, science_of, shape_of
+from badpix_selfcal.labels import count, shorten_lines
 from badpix_selfcal.median import find_dispersion_axis
 from badpix_selfcal.paths import SKIPPED, find_prefix, path_of
 from badpix_selfcal.pedestal import find_disagreements, find_error
 
 COLUMNS = ("file", "kind", "what")  # kind: error or warning
-MOST = 20  # lines on the terminal
 
 
 def read_exposure(path):
@@ -113,9 +113,8 @@ def main(arguments):
     write_text(output, found.to_csv(index=False))
     lines = (found["file"] + ": " + found["what"]).groupby(found["kind"]).apply(list)
     errors, warnings = lines.get("error", []), lines.get("warning", [])
-    for line in warnings[:MOST]:
+    for line in shorten_lines(warnings):
         print(f"warning: {line}")
-    print(f"{len(errors)} errors, {len(warnings)} warnings; see {output}")
+    print(f"{count(len(errors), 'error')}, {count(len(warnings), 'warning')}; see {output}")
     if errors:
-        more = [f"... and {len(errors) - MOST} more in {output}"] if len(errors) > MOST else []
-        raise InputError("\n".join([*errors[:MOST], *more]))
+        raise InputError("\n".join(shorten_lines(errors)))

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import chain
@@ -137,27 +136,6 @@ def verify_stack(job, values, prefix=""):
     return rows
 
 
-def find_refusal(pair):
-    """Return a row if stdatamodels refuses a flagged exposure, but not the exposure itself."""
-    exposure, path = pair
-    reason = validate_strictly(path) if os.path.isfile(path) else ""
-    refused = reason and not validate_strictly(exposure)
-    return [(path, f"refused by stdatamodels: {reason}")] if refused else []
-
-
-def validate_strictly(path):
-    """Return what stdatamodels says against a file under strict validation, "" if nothing."""
-    from stdatamodels.jwst import datamodels  # 0.9 s
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with datamodels.open(path, strict_validation=True):
-                return ""
-    except Exception as error:  # whatever its libraries raise
-        return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def verify_tables(members, paths, digests, config, prefix=""):
     """
     Verify the tables, the flagged associations and their views.
@@ -281,7 +259,6 @@ def main(arguments):
         digests = pd.DataFrame(pool.map(read_digest, exposures), columns=DIGEST_COLUMNS)
         found = chain(
             pool.map(partial(verify_stack, values=read_values(config), prefix=prefix), jobs),
-            pool.map(find_refusal, [pair for job in jobs for pair in job[-1]], chunksize=8),
             [verify_tables(members, paths, digests, config, prefix)],
         )
         table = pd.DataFrame(chain.from_iterable(found), columns=("file", "fault"))

@@ -21,17 +21,10 @@ import code_hash
 import run_status
 import snakemake_compat
 import validate_inputs
-from badpix_selfcal import parameters
-from badpix_selfcal.associations import (
-    COMBINED,
-    MEMBERS_KEYS,
-    NAME,
-    SAVED,
-    list_flagged,
-    read_members,
-)
+from badpix_selfcal import associations, parameters
 from badpix_selfcal.atomic_io import measure_unzipped
 from badpix_selfcal.file_state import hash_content, hash_states, hash_text, read_state
+from badpix_selfcal.labels import shorten_lines
 from badpix_selfcal.paths import RESULTS, SKIPPED, path_of
 from badpix_selfcal.stages import list_stages
 
@@ -56,7 +49,7 @@ DEMO = pd.read_csv(workflow.source_path("../../demo/exposures.csv"), index_col="
 demo = DEMO.to_dict(orient="index")
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
-members, association_files, left_out, errors = read_members(config, made)
+members, association_files, left_out, errors = associations.read_members(config, made)
 # generate needs no association, and may mend them; other targets beside it need them.
 words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv
 asked = [word.endswith("generate") for word in words]
@@ -72,16 +65,15 @@ if main_process and not generating:
         ]
     )
 if errors and not generating:
-    raise WorkflowError(*validate_inputs.shorten(errors))
+    raise WorkflowError(*shorten_lines(errors, 50))
 
 # ---- lookups of the rules ------------------------------------------------------------------------
 
 # Sorted, so that the order of the members in an association changes nothing.
-combined = members[members["exptype"].isin(COMBINED)].sort_values("exposure")
-flagged = list_flagged(members, config["save_flagged_bkg"])
+combined = members[members["exptype"].isin(associations.COMBINED)].sort_values("exposure")
+flagged = associations.list_flagged(members, config["save_flagged_bkg"])
 if main_process:
     run_status.say(run_status.name_missing(flagged, PREFIX))
-science = flagged[flagged["exptype"] == "science"]
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))
 
 
@@ -92,26 +84,22 @@ def group_unique(table, by, column):
 
 exposures_of_stack = group_unique(combined[combined["stack"] != SKIPPED], "stack", "path")
 exposures_to_flag = group_unique(flagged, "stack", "path")
-skipped_exposures = list(flagged.loc[flagged["stack"] == SKIPPED, "flagged"].unique())
-stacks_of_association = (
-    members[members["exptype"] == "science"].groupby("association")["stack"].agg(list)
-).to_dict()
-skipped_of_association = group_unique(
-    flagged[flagged["stack"] == SKIPPED], "association", "flagged"
-)
-others_of_association = group_unique(
-    members[~members["exptype"].isin((*SAVED[config["save_flagged_bkg"]], "selfcal"))],
-    "association",
-    "path",
-)
+skipped = flagged[flagged["stack"] == SKIPPED]
+skipped_exposures = list(skipped["flagged"].unique())
+products = members[members["exptype"] == "science"]
+stacks_of_association = products.groupby("association")["stack"].agg(list).to_dict()
+skipped_of_association = group_unique(skipped, "association", "flagged")
+saved = associations.SAVED[config["save_flagged_bkg"]]
+others = members[~members["exptype"].isin((*saved, "selfcal"))]
+others_of_association = group_unique(others, "association", "path")
 # One exposure of each stack is shown before and after: the first science one by name.
-shown = science[science["stack"] != SKIPPED].groupby("stack").first()
+shown = products[products["stack"] != SKIPPED].sort_values("exposure").groupby("stack").first()
 stacks = list(exposures_of_stack)
 
 
 wildcard_constraints:
-    association=NAME.pattern,
-    exposure=NAME.pattern,
+    association=associations.NAME.pattern,
+    exposure=associations.NAME.pattern,
     stack=r"[A-Za-z0-9._+-]*-[0-9a-f]{12}",
     injection=r"[0-9]+",
 

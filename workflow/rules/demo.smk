@@ -32,8 +32,6 @@ rule simulate:
         "logs/simulate/{exposure}.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
     params:
         code=code("demo/simulate"),
         scene=lookup(dpath="{exposure}", within=demo),

@@ -42,8 +42,6 @@ rule draw_stack:
         "logs/draw_stack/{stack}.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1500,
     params:
         code=code("figures/draw_stack"),
         exposure=shown_exposure,
@@ -64,12 +62,10 @@ rule draw_shared:
         "logs/draw_shared.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1500,
     params:
         code=code("figures/draw_shared"),
     shell:
-        "selfcal draw_shared {input} --table {output.table}" " --picture {output.picture} 2> {log}"
+        "selfcal draw_shared {input} --table {output.table} --picture {output.picture} 2> {log}"
 
 
 rule blink_page:
@@ -85,14 +81,12 @@ rule blink_page:
         "logs/blink_page/{stack}.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1500,
     params:
         code=code("figures/blink_page"),
         templates=templates,
         exposure=shown_exposure,
     shell:
-        "selfcal blink_page {input.images} {params.exposure:q} {input.folder}" " {output} 2> {log}"
+        "selfcal blink_page {input.images} {params.exposure:q} {input.folder} {output} 2> {log}"
 
 
 rule report:

@@ -35,7 +35,7 @@ rule members:
         "../../envs/environment.yaml"
     params:
         code=code("tables/members"),
-        config=json.dumps({key: config[key] for key in MEMBERS_KEYS}),
+        config=json.dumps({key: config[key] for key in associations.MEMBERS_KEYS}),
         made=sorted(made),
         table=lambda wildcards: hash_text(members.to_csv(index=False)),
     shell:
@@ -67,7 +67,7 @@ rule associate:
         content=lambda wildcards: hash_content(association_path(wildcards)),
         stacks=lambda wildcards: stacks_of_association[wildcards.association],
         others=lambda wildcards: others_of_association.get(wildcards.association, []),
-        saved=SAVED[config["save_flagged_bkg"]],
+        saved=saved,
         stages=[stage.name for stage in list_stages(config)],
     shell:
         "selfcal associate --stages {params.stages} --saved {params.saved}"

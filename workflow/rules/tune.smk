@@ -66,8 +66,6 @@ rule draw_tune:
         "logs/draw_tune/{stack}.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
     params:
         code=code("tune/draw_tune"),
         folder=subpath(output.recall, parent=True),

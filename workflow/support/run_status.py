@@ -11,17 +11,16 @@ from snakemake.logging import logger
 from badpix_selfcal.associations import exposure_name, list_missing
 from badpix_selfcal.atomic_io import atomic_write
 from badpix_selfcal.cli import INTERRUPTED
+from badpix_selfcal.labels import name_first, shorten_lines
 from badpix_selfcal.paths import REFUSED, SKIPPED, path_of
 from badpix_selfcal.stages import STAGES
 from badpix_selfcal.unused_results import list_left_over
-from validate_inputs import shorten
 
 COLUMNS = ("association", "status", "stage", "message")
 STATUS = ("done", "skipped", "failed", "not reached", "left out")
 KILLED = "its log is empty: it was probably killed"
 GOES_ON = "the same command goes on"
 UNFLAGGED = "no background or selfcal exposure"
-MOST = 20  # lines of one kind on the terminal
 # Warnings of summary.csv: a part of their text, by what the terminal calls them.
 WARNINGS = {
     "flags that follow source structure": "follow source structure",
@@ -120,7 +119,7 @@ def name_missing(flagged, prefix="", ended=False):
     """Return a line for each flagged exposure missing in an existing folder."""
     lines = [f"{path}: {why}" for path, why in list_missing(flagged, prefix).items()]
     before = "missing; " if ended else "missing; unless this run writes it, "
-    return shorten([line.replace("missing; ", before, 1) for line in lines], MOST)
+    return shorten_lines([line.replace("missing; ", before, 1) for line in lines])
 
 
 def list_stale(members, prefix):
@@ -140,7 +139,7 @@ def list_stale(members, prefix):
 
 def list_left_out(left_out):
     """Return a line for each association that is left out."""
-    return shorten([f"left out: {name}.json: {reason}" for name, reason in left_out.items()], MOST)
+    return shorten_lines([f"left out: {name}.json: {reason}" for name, reason in left_out.items()])
 
 
 def report(members, flagged, left_out, outputs, started, prefix):
@@ -205,10 +204,8 @@ def list_failures(table):
     """Return a line for each fault, with the associations that failed for it."""
     failed = table[table["status"] == "failed"]
     faults = failed.groupby(["stage", "message"], sort=False)["association"]
-    lines = [
-        f"{', '.join(shorten(list(names), 3))} failed at {': '.join(f)}" for f, names in faults
-    ]
-    return shorten(lines, MOST)
+    lines = [f"{name_first(list(names), 3)} failed at {': '.join(f)}" for f, names in faults]
+    return shorten_lines(lines)
 
 
 def list_unflagged(members, table):

@@ -13,9 +13,8 @@ from snakemake.utils import validate
 from badpix_selfcal import parameters
 from badpix_selfcal.associations import COMBINED, MISSING, exposure_name
 from badpix_selfcal.exposures import CATALOG, find_exposures
+from badpix_selfcal.labels import count, name_first, shorten_lines
 from badpix_selfcal.paths import workdir_patterns
-
-MOST = 50  # errors that are printed
 
 
 def check_yaml(path):
@@ -194,12 +193,13 @@ def find_member_warnings(members):
     dropped = members[members["exptype"] == MISSING]
     if len(dropped):
         n, where = dropped["path"].nunique(), name_associations(dropped)
-        warnings.append(f"{n} selfcal exposures are missing and dropped, members of {where}")
+        text = f"{count(n, 'selfcal exposure')} missing and dropped, members of {where}"
+        warnings.append(text)
     science = members[members["exptype"] == "science"]
     for product, rows in science[science["product"].duplicated(False)].groupby("product"):
         where = name_associations(rows)
         warnings.append(f"product {product} is in {where}: calwebb_spec2 writes all to one file")
-    return shorten(warnings)
+    return shorten_lines(warnings)
 
 
 def find_new_exposures(patterns, members):
@@ -208,20 +208,13 @@ def find_new_exposures(patterns, members):
         return []
     known = {*pd.read_csv(CATALOG, dtype=str)["name"], *members["exposure"]}
     paths, _ = find_exposures(workdir_patterns(patterns))
-    if not (new := [path for path in paths if exposure_name(path) not in known]):
+    new = [path for path in paths if exposure_name(path) not in known]
+    if not new:
         return []
-    n = f"{len(new)} exposures are" if len(new) > 1 else "1 exposure is"
-    return [f"{n} in no association ({', '.join(new[:3])}); run generate"]
+    n = f"{count(len(new), 'exposure')} {'are' if new[1:] else 'is'}"
+    return [f"{n} in no association ({name_first(new, 3)}); run generate"]
 
 
 def name_associations(members):
     """Name the associations of some members, the first few of many."""
-    names = members["association"].unique()
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(f"{name}.json" for name in names[:3]) + more
-
-
-def shorten(lines, most=MOST):
-    """Return the first lines, and one that counts the others."""
-    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
-    return [*lines[:most], *more]
+    return name_first([f"{name}.json" for name in members["association"].unique()], 3)
