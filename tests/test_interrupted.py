@@ -67,7 +67,7 @@ def test_what_happens_during_a_run(nods, slow):
     run = start(nods, slow)
     done = nods.run(check=False)
     assert done.returncode != 0
-    assert "another run goes on in this folder: wait for it" in done.stdout
+    assert "wait for the other run; after a kill -9" in done.stdout
     assert nods.jobs()  # a dry run takes no lock
     done = nods.run("--", "prune_delete", check=False)
     assert done.returncode != 0

@@ -10,11 +10,11 @@ from snakemake.exceptions import WorkflowError
 
 from badpix_selfcal.labels import shorten_lines
 from badpix_selfcal.parameters import OPTIONAL, SETTING
+from tune_settings import read_settings
 from validate_inputs import (
     find_config_errors,
     find_member_errors,
     find_member_warnings,
-    read_settings,
     validate_config,
 )
 

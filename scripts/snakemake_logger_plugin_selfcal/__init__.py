@@ -30,18 +30,15 @@ ENDED = {
     "Terminating processes on user request": "interrupted: ending the jobs that run",
     "Will exit after finishing": "ended: waiting for the jobs that run",
 }
-# What Snakemake says of mistakes, and the remedy; or, of long texts, what is said instead.
+# What Snakemake says of mistakes, and the remedy.
 REMEDIES = {
     "Unparsable value": "targets come after --: snakemake --config threshold=sigma -- plan",
     "No rule to produce": "correct the target; snakemake --list-target-rules names them",
     "not valid JSON or YAML": "correct the config file; in YAML, globs are quoted",
     "Config file must be given": "write lines of key: value into it, or delete it",
+    "cannot be locked": "wait for the other run; after a kill -9, run once with --unlock",
     "Permission denied": "allow writing, or name another run folder with --directory",
     "Read-only file system": "name another run folder with --directory",
-}
-INSTEAD = {
-    "cannot be locked": "another run goes on in this folder: wait for it;"
-    " after kill -9 or a power cut, run once with --unlock",
 }
 # Where in the code an error arose: a line before or after what it says.
 PLACE = re.compile(r'(\w+(Error|Exception)( in (file|rule) .*)?:$)|(  File ".*", line \d+)')
@@ -161,12 +158,10 @@ def end_quietly(kind, error, trace):
 
 
 def describe_error(text):
-    """Return the lines of an error of Snakemake's without its place in the code, with a remedy."""
-    if instead := [line for part, line in INSTEAD.items() if part in text]:
-        return instead
+    """Return an error of Snakemake's without its place in the code; of a mistake, a line."""
     lines = [line.strip() for line in text.splitlines() if not PLACE.match(line)]
-    if "Traceback (most recent call last)" in text:
-        lines = [line for line in lines if line][-1:]
-    remedy = "".join(f"; {remedy}" for part, remedy in REMEDIES.items() if part in text)
     lines = [GUESS.sub("", line) for line in lines if line and not line.startswith(SAID)]
-    return [*lines[:-1], *(line + remedy for line in lines[-1:])]
+    if remedies := [remedy for part, remedy in REMEDIES.items() if part in text]:
+        # Of a traceback, the last line says what is wrong.
+        return [f"{lines[-1 if 'Traceback' in text else 0]}; {remedies[0]}"]
+    return lines[-1:] if "Traceback" in text else lines

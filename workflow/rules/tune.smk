@@ -1,11 +1,13 @@
 # Parameters chosen by evidence, on request: snakemake tune. Pixels of known strength are injected into
 # the exposures of a stack, and each setting of the table is judged by how many of them it finds.
 
+import tune_settings
+
 INJECTIONS = range(1, 6)  # several, for error bars
 TUNE = RESULTS["tune"]
 
 tune_table = config["tune"] or workflow.source_path("../tune.csv")
-settings = validate_inputs.read_settings(tune_table, config_schema)
+settings = tune_settings.read_settings(tune_table, config_schema)
 
 
 rule tune:

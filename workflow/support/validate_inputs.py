@@ -10,7 +10,6 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from badpix_selfcal import parameters
 from badpix_selfcal.associations import COMBINED, MISSING, exposure_name
 from badpix_selfcal.exposures import CATALOG, find_exposures
 from badpix_selfcal.labels import count, name_first, shorten_lines
@@ -18,16 +17,13 @@ from badpix_selfcal.paths import workdir_patterns
 
 
 def check_yaml(path):
-    """Raise a `WorkflowError` with the line of a config file that is no YAML of keys."""
+    """Raise a `WorkflowError` that names a config file which is no YAML, and where."""
     try:
         with open(path, encoding="utf-8") as file:
-            keys = yaml.safe_load(file)
+            yaml.safe_load(file)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise WorkflowError(
-            f"{path}: {' '.join(str(error).split())}; quote globs in YAML"
-        ) from None
-    if not isinstance(keys, dict):
-        raise WorkflowError(f"{path}: no lines of key: value; write some, or delete it")
+        fault = " ".join(str(error).split())
+        raise WorkflowError(f"{path}: {fault}; quote globs in YAML") from error
 
 
 def validate_config(config, path):
@@ -101,50 +97,6 @@ def find_remedy(rule, value):
     if "anyOf" in rule and int in {*map(type, value if isinstance(value, list) else [value])}:
         return "quote it, as YAML reads a number (01204 as an octal one)"
     return "correct it"
-
-
-def read_settings(path, schema):
-    """
-    Read the table of settings that tune compares.
-
-    Parameters
-    ----------
-    path : str
-    schema : dict
-        The properties of the config's schema.
-
-    Returns
-    -------
-    settings : DataFrame
-        With the columns of `parameters.SETTING`, of which the table may lack
-        `parameters.OPTIONAL`.
-
-    Raises
-    ------
-    WorkflowError
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise WorkflowError(
-            f"{path}: not a readable table ({error}); correct tune in the config"
-        ) from error
-    wanted = list(parameters.SETTING)
-    if not {*wanted} - {*parameters.OPTIONAL} <= {*table.columns} <= {*wanted} or not len(table):
-        raise WorkflowError(f"{path}: not a table of {', '.join(wanted)}; correct its columns")
-    defaults = {name: schema[name]["default"] for name in wanted}
-    rows, errors = [], []
-    for i, row in enumerate(table.to_dict("records"), start=1):
-        # An empty cell has the default, as have the parameters of the other threshold.
-        row = defaults | {name: value for name, value in row.items() if value == value}
-        for name, value in row.items():
-            if schema[name].get("type") == "integer" and float(value).is_integer():
-                row[name] = int(value)
-        errors += [f"{path}: row {i}: {error}" for error in find_config_errors(row, schema)]
-        rows.append(defaults | parameters.used_parameters(row))
-    if errors:
-        raise WorkflowError(*errors)
-    return pd.DataFrame(rows).drop_duplicates()
 
 
 def find_member_errors(members, made=()):
