@@ -27,7 +27,6 @@ from badpix_selfcal.save_figure import save_figure
 from badpix_selfcal.threshold import flag_outliers
 from badpix_selfcal.wavelengths import read_wavelengths
 from demo.detectors import DETECTORS
-from demo.recall import count_found as count_recall
 from demo.simulate import simulate_exposure
 from demo.simulate_bad_pixels import simulate_bad_pixels
 from figures import draw_shared
@@ -416,22 +415,6 @@ def test_what_is_suggested(rows, chosen, why):
 
 
 # ---- against the demo's truth --------------------------------------------------------------------
-
-
-def test_recall_and_precision():
-    truth = np.zeros((10, 10), np.float32)
-    truth[0, :4] = (0.3, 3.0, 8.0, 8.0)
-    truth[1, :2] = (-0.2, -4.0)
-    flags = np.zeros((10, 10), np.uint8)
-    flags[0, 1:3] = flags[5, 5] = 2
-    flags[1, 1] = flags[0, 0] = 1
-    valid = np.ones((10, 10), bool)
-    valid[0, 3] = False
-    rows = {(row[1], row[2]): row[3:] for row in count_recall("s", flags, truth, valid)}
-    assert rows["high", "0.2 to 0.5"] == (1, 0, "0.000")
-    assert rows["high", "5 to 10"] == (1, 1, "1.000")
-    assert rows["high", "0.2 to 10"] == (3, 2, "0.667", 3, "0.667")
-    assert rows["low", "-0.1 to -5"] == (2, 1, "0.500", 2, "0.500")
 
 
 def test_the_estimate_of_false_positives_against_the_truth():

@@ -16,7 +16,6 @@ from badpix_selfcal import associations, catalog, file_state, summary  # noqa: E
 from badpix_selfcal.figure_table import FIGURES  # noqa: E402
 from badpix_selfcal.parameters import PARAMETERS  # noqa: E402
 from badpix_selfcal.paths import RESULTS  # noqa: E402
-from demo import recall  # noqa: E402
 from figures import draw_shared  # noqa: E402
 from tools import check, mask  # noqa: E402
 
@@ -31,7 +30,6 @@ COLUMNS = {
     "results/check.csv": check.COLUMNS,
     "results/mask/{detector}.csv": mask.COLUMNS,
     "results/figures/shared.csv": draw_shared.COLUMNS,
-    "results/report/recall.csv": recall.COLUMNS,
 }
 NOTE = "<!-- Written by `make reference`; edit tables.yaml, the schema or the code. -->\n"
 

@@ -22,7 +22,6 @@ RESULTS = {
     "provenance": "results/provenance.json",
     "figures": "results/figures/{stack}",
     "shared": "results/figures/shared.png",
-    "recall": "results/report/recall.csv",
     "blink_page": "results/report/{stack}.html",
     "thumbnail": "results/report/{stack}.png",
     "report": "results/report.html",

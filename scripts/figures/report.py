@@ -154,7 +154,6 @@ def options():
     options.add_argument("summary", help="summary.csv")
     options.add_argument("output", help="report.html, in the folder of the results")
     options.add_argument("--provenance", default="", help="provenance.json")
-    options.add_argument("--recall", nargs="?", help="recall.csv of the demo")
     options.add_argument("--status", help="status.csv of a run that failed")
     return options
 
@@ -175,7 +174,6 @@ def main(arguments):
         products=products,
         long=LONG,
         provenance=json.loads(read_file(arguments.provenance) or "{}"),
-        recall=read_table(arguments.recall).to_dict("records"),
         shared=len(read_table(os.path.join(root, "figures", "shared.csv"))),
     )
     write_text(arguments.output, text)

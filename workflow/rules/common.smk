@@ -45,8 +45,8 @@ config_schema = validate_inputs.validate_config(config, SCHEMA)
 first_lines = validate_inputs.fill_associations(config)
 used = parameters.used_parameters(config)
 
-DEMO = pd.read_csv(workflow.source_path("../../demo/exposures.csv"), index_col="exposure")
-demo = DEMO.to_dict(orient="index")
+DEMO = workflow.source_path("../../demo/exposures.csv")
+demo = pd.read_csv(DEMO, index_col="exposure").to_dict(orient="index")
 made = {f"demo/exposures/{exposure}_rate.fits" for exposure in demo}
 
 members, association_files, left_out, errors = associations.read_members(config, made)

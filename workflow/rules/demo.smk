@@ -1,5 +1,4 @@
-# The demo: the exposures that demo/exposures.csv lists, simulated beside that table, and how many of
-# their bad pixels were found.
+# The demo: the exposures that demo/exposures.csv lists, simulated beside that table.
 
 
 rule simulate_bad_pixels:
@@ -39,27 +38,3 @@ rule simulate:
         "selfcal simulate --detector {params.scene[detector]} --source {params.scene[source]}"
         " --offset {params.scene[offset]} --pedestal {params.scene[pedestal]}"
         " --seed {params.scene[seed]} {input} {output} 2> {log}"
-
-
-demo_stacks = [stack for stack, paths in exposures_of_stack.items() if made.issuperset(paths)]
-
-
-rule recall:
-    """Demo: how many bad pixels were found."""
-    input:
-        minimum=collect(rules.minimum.output, stack=demo_stacks),
-        flags=collect(rules.threshold.output, stack=demo_stacks),
-        truth=collect(
-            rules.simulate_bad_pixels.output,
-            detector=sorted(DEMO["detector"].unique()),
-        ),
-    output:
-        RESULTS["recall"],
-    log:
-        "logs/recall.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code("demo/recall"),
-    shell:
-        "selfcal recall {output} --truth {input.truth} --flags {input.flags} 2> {log}"

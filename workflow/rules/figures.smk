@@ -99,7 +99,6 @@ rule report:
         members=rules.members.output,
         summary=rules.summary.output,
         provenance=rules.provenance.output,
-        recall=rules.recall.output if demo_stacks else [],
     output:
         report(
             RESULTS["report"],
@@ -116,5 +115,5 @@ rule report:
         templates=templates,
         suggestions=hash_suggestions,
     shell:
-        "selfcal report --recall {input.recall} --provenance {input.provenance}"
+        "selfcal report --provenance {input.provenance}"
         " {input.members} {input.summary} {output} 2> {log}"
