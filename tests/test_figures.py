@@ -37,7 +37,7 @@ from figures.stack_maps import draw_sources, draw_stages, find_dominant
 from figures.stack_plots import draw_histogram, draw_places
 from tune.draw_tune import average_scores, suggest, sum_strengths
 from tune.inject import STRENGTHS, choose_injections
-from tune.score import count_found
+from tune.score import count_found, measure_dither
 
 NAMES_OF_FIGURES = {figure.name for figure in FIGURES}
 TUNE = ["tune=grid.csv"]
@@ -394,6 +394,10 @@ def test_error_bars_are_of_the_injections():
     assert np.isnan(point["half_found_from"])
 
 
+# Within 0.11 arcsec, across a right ascension of 0.
+POINTINGS = [{"RA_V1": ra, "DEC_V1": 60 + dec} for ra, dec in ((359.99999, 0), (1e-5, 3e-5))]
+
+
 @pytest.mark.parametrize(("rows", "chosen", "why"), [
     ([(1, 0.5, 1000, 10), (2, 0.7, 2000, 180), (4, 0.9, 4000, 2000)], 2, "the most with at most"),
     ([(1, 0.69, 1000, 10), (2, 0.7, 2000, 180)], 1, "the most with at most"),  # within its error
@@ -412,6 +416,11 @@ def test_what_is_suggested(rows, chosen, why):
     assert f"flagfrac_upper: {chosen}" in line
     assert "nsigma" not in line
     assert "\n" not in line
+    assert measure_dither(POINTINGS) == pytest.approx(np.hypot(0.036, 0.108), rel=1e-4)
+    assert np.isnan(measure_dither([{}, *POINTINGS]))
+    assert "smaller than the PSF: false" in suggest(points, 0, measure_dither(POINTINGS), 0.2)[1]
+    assert "where its dithers are" in suggest(points, 0, np.nan, 0.2)[1]
+    assert "cannot be known" not in suggest(points)[1]
 
 
 # ---- against the demo's truth --------------------------------------------------------------------

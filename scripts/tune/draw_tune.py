@@ -17,6 +17,7 @@ from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
 
 CUTS = {"high": ("nsigma_upper", "flagfrac_upper"), "low": ("nsigma_lower", "flagfrac_lower")}
+PSF = {"MIRIFUSHORT": 0.5, "MIRIFULONG": 1.0, "NRS1": 0.2, "NRS2": 0.2}  # FWHM, arcsec
 FALSE_SHARE = 0.1  # of the flags: a setting with more is not suggested
 MODES = {"zero": "#0072B2", "shrink": "#D55E00", "sigma": "#009E73"}  # and their colours
 
@@ -76,7 +77,7 @@ def sum_strengths(table):
     )
 
 
-def suggest(points, n_background=1):
+def suggest(points, n_background=1, dither=np.nan, psf=0):
     """
     Choose the setting that finds most at few false positives, and say why.
 
@@ -86,6 +87,8 @@ def suggest(points, n_background=1):
         From `sum_strengths`.
     n_background : int
         Dedicated backgrounds in the stack.
+    dither, psf : float
+        Extent of its pointings, NaN if unknown, and width of the PSF at its red end, in arcsec.
 
     Returns
     -------
@@ -120,7 +123,12 @@ def suggest(points, n_background=1):
         f"{row['false']:.0f} of {row['others']:.0f} other flags are false ({row['share']:.0%}); "
         f"{why}"
     )
-    if not n_background:
+    if not n_background and dither <= psf:
+        line += (
+            f"; but the stack has no dedicated background, and its dithers ({dither:.2f} arcsec) "
+            "are smaller than the PSF: false flags on its source cannot be known"
+        )
+    elif not n_background:
         line += (
             "; but the stack has no dedicated background: where its dithers are smaller than the "
             "source, false flags on it cannot be known"
@@ -216,7 +224,8 @@ def main(arguments):
     table, title = average_scores(pd.concat(scores)), arguments.title
     points = sum_strengths(table)
     _, header = read_image(arguments.flags)
-    setting, line = suggest(points, header["BPXNBKG"])
+    own = header["BPXNBKG"], scores[0]["dither"][0], PSF.get(header["DETECTOR"], 0)
+    setting, line = suggest(points, *own)
     print(f"tune: {title}: {line}")
     for name, text in (
         ("recall.csv", table.to_csv(index=False, float_format="%.5g")),

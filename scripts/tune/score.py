@@ -22,7 +22,14 @@ from badpix_selfcal.selfcal import flag_minimum
 from .inject import STRENGTHS, choose_injections
 
 INPUTS = ("minimum", "median", "flags", "excluded")
-COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false")
+COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false", "dither")
+
+
+def measure_dither(headers):
+    """Return the extent of the pointings of exposures, in arcsec; NaN where one is unknown."""
+    pointings = [(header.get("RA_V1"), header.get("DEC_V1")) for header in headers]
+    ra, dec = np.unwrap(np.array(pointings, float).T, period=360)
+    return 3600 * np.hypot(np.ptp(ra) * np.cos(np.radians(dec[0])), np.ptp(dec))
 
 
 def count_found(flags, residual, added, sigma, significance, structure):
@@ -92,8 +99,15 @@ def main(arguments):
     sigma, free = measure_scatter(residual), ~np.isnan(residual) & (flags == 0)
     added = choose_injections(free, sigma, np.random.default_rng([5, arguments.seed]))
     log(f"noise {sigma} {header.get('BUNIT', '')}, {np.count_nonzero(added)} pixels")
-    lowest = take_minimum(plane for _, plane, _ in read_planes(arguments.exposures, added))
-    axis, rows = find_dispersion_axis(header, arguments.dispersion_axis), []
+    headers, rows = [], []
+
+    def planes():
+        for _, plane, own in read_planes(arguments.exposures, added):
+            headers.append(own)
+            yield plane
+
+    lowest, dither = take_minimum(planes()), measure_dither(headers)
+    axis = find_dispersion_axis(header, arguments.dispersion_axis)
     significance = measure_significance(lowest[0], axis)
     structure = measure_structure(lowest[0], running_median(lowest[0], 15, axis, "shrink"), axis)
     for setting in arguments.settings:
@@ -103,5 +117,5 @@ def main(arguments):
         found = flag_minimum(*lowest, unused, None, axis, kernel_size, edge_mode, threshold, cuts)
         residual = subtract_median(found.minimum, found.median)
         counts = count_found(found.flags, residual, added, sigma, significance, structure)
-        rows += [(*(setting[name] for name in SETTING), *row) for row in counts]
+        rows += [(*(setting[name] for name in SETTING), *row, dither) for row in counts]
     write_text(arguments.output, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
