@@ -204,7 +204,7 @@ def test_as_a_module_with_a_prefix(nods, monkeypatch):
     assert nods.jobs(**parent) == {}
     tools = [f"selfcal_{name}" for name in ("plan", "prune", "verify")]
     out = nods.run(*tools, **parent).stdout
-    assert "files:     0 to make" in out
+    assert "files:     0 of " in out
     assert "0 results, 0 MB, to delete" in out
     assert len(nods.path("sub/results/SHA256SUMS").read_text().splitlines()) > 10
     (folder,) = nods.path("sub/results/flagged").glob("jw*")
@@ -234,13 +234,17 @@ def test_installed_by_pip(tmp_path):
     assert {p.name for p in folder.iterdir()} == {
         "bin",
         "badpix_selfcal",
+        "snakemake_logger_plugin_selfcal",
         f"badpix_selfcal_workflow-{VERSION}.dist-info",
     }
     names = [p.relative_to(ROOT / "scripts") for p in (ROOT / "scripts").rglob("*")]
     wanted = {
         str(name if name.parts[0] == "badpix_selfcal" else f"badpix_selfcal/programs/{name}")
         for name in names
-        if name.suffix and (ROOT / "scripts" / name).is_file() and "__pycache__" not in name.parts
+        if name.suffix
+        and "_plugin_" not in name.parts[0]
+        and (ROOT / "scripts" / name).is_file()
+        and "__pycache__" not in name.parts
     }
     found = {p.relative_to(folder) for p in (folder / "badpix_selfcal").rglob("*") if p.is_file()}
     assert {str(name) for name in found if "__pycache__" not in name.parts} == wanted

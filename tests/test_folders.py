@@ -68,7 +68,7 @@ def test_archive_candidates_with_background_are_preferred(here):
     assert (members["association"].nunique(), left_out) == (4, {})
     (warning,) = validate_inputs.find_member_warnings(members)
     assert warning.startswith(f"product {MRS[0]} is in jw01523-c1000")
-    said = generate(from_associations="asn/*.json", backgrounds="mast").stderr
+    said = generate(from_associations="asn/*.json", backgrounds="mast").stdout
     assert "backgrounds: not used, as from_associations keeps the backgrounds of its assoc" in said
     assert pool()[MRS[0]]["roles"] == "science selfcal"
     assert f"{names[3]}.json: not copied: superseded by" in said
@@ -122,7 +122,7 @@ def test_mosaic_tiles_keep_their_nods_and_imprints(here, told):
                      "MOSTILNO": tile if told == "MOSTILNO" else None}  # fmt: skip
             download(here / "mast", name, cards)
             found.append(name)
-    said = generate().stderr
+    said = generate().stdout
     if told == "no":
         repeated = [science[0], science[2], imprints[0], imprints[2]]
         assert f"tells the tiles of a mosaic: {', '.join(sorted(repeated))}" in said
@@ -231,7 +231,7 @@ def test_named_backgrounds_are_used(here):
     other = "jw09999001001_02101_00001_nrs1"
     download(here / "elsewhere", other)
     for pattern in (f"{SKY[0]}*", f"mast/{SKY[0]}", f"mast/*/{SKY[0]}_rate.fits"):
-        assert generate(backgrounds=[pattern, "elsewhere"]).stderr == ""
+        assert "backgrounds: " not in generate(backgrounds=[pattern, "elsewhere"]).stdout
         assert roles(MRS[0])["background"] == [SKY[0]]
         assert roles(IFU[0])["background"] == [other]
         assert other not in roles(IFU[0])["selfcal"]
@@ -241,7 +241,7 @@ def test_named_backgrounds_are_used(here):
         assert pool()[SKY[0]]["bkgdtarg"] == "True"
     download(here / "mast", SKY[1], {"BAND": "MEDIUM"})
     download(here / "mast", IFU[2], {"EXP_TYPE": "NRS_LAMP"})
-    said = generate(backgrounds=[f"{SKY[1]}*", f"{IFU[2]}*", "nothing"]).stderr
+    said = generate(backgrounds=[f"{SKY[1]}*", f"{IFU[2]}*", "nothing"]).stdout
     assert f"{SKY[1]}*: not used, no science of its detector and band; correct it" in said
     assert f"{IFU[2]}*: not used, lamp (NRS_LAMP); correct it" in said
     assert "backgrounds: nothing: not used, it matches no exposure; correct it" in said

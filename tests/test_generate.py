@@ -146,7 +146,7 @@ def test_what_limits_selfcal_exposures(here):
     assert roles(science)["selfcal"] == [names["LONG", k] for k in (2, 3, 4)]
     assert roles(science)["background"] == [names["LONG", "b"]]
     assert said.stderr == ""
-    assert "selfcal_match: no exposure has BAMD" in generate(selfcal_match="BAMD").stderr
+    assert "selfcal_match: no exposure has BAMD" in generate(selfcal_match="BAMD").stdout
     # Without EXPSTART, by DATE-OBS.
     dates = ("2026-10-11", "2026-10-12", "2026-10-15", "2026-10-10", None)
     times = []
@@ -402,7 +402,7 @@ def test_associations_that_are_not_copied_are_told(here):
     write_association(here / "asn" / "lost_asn.json", ("p", lost))
     write_association(here / "asn" / "unused_asn.json", ("p", [("x_rate.fits", "science")]))
     (here / "asn" / "broken_asn.json").write_text("{")
-    said = generate(from_associations=["asn/*.json", "associations/*.json"]).stderr
+    said = generate(from_associations=["asn/*.json", "associations/*.json"]).stdout
     assert "unused_asn.json: its science exposure is not used; not copied" in said
     assert "broken_asn.json: not JSON" in said
     assert "lost_asn.json: asn/lost_rate.fits: neither there nor in exposures" in said

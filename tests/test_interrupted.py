@@ -32,7 +32,7 @@ def test_a_run_that_is_interrupted_goes_on(nods, slow):
     said, _ = run.communicate(timeout=60)
     assert run.returncode != 0
     assert not list_halves(nods)
-    assert "interrupted: ending the jobs that run\n" in said
+    assert "interrupted: waiting for the jobs that run\n" in said
     assert said.endswith("\nnext: the same command goes on\n")
     assert "Traceback" not in said
 
@@ -42,7 +42,7 @@ def test_a_run_that_is_interrupted_goes_on(nods, slow):
     nods.path("go").touch()
     said, _ = run.communicate(timeout=60)
     assert run.returncode != 0
-    assert "ended: waiting for the jobs that run\n" in said
+    assert "interrupted: waiting for the jobs that run\n" in said
     (median,) = nods.path("results/stacks").glob("*/median.fits")
     assert fits.getdata(median).any()
     median.unlink()

@@ -311,8 +311,9 @@ def test_temporary_files_do_not_pile_up(workflow):
         pairs = [(f"e{i}_rate.fits", "science"), (f"e{i}_rate.fits", "selfcal")]
         write_association(workflow.path(f"e{i}_asn.json"), (f"p{i}", pairs))
     words = ("--cores", "8", "--resources", "disk_mb=2")
-    out = workflow.run(*words, associations="e*_asn.json").stdout
-    events = re.findall(r"^(localrule pedestal|Finished.*Rule: minimum)", out, re.M)
+    workflow.run(*words, associations="e*_asn.json")
+    (log,) = workflow.path(".snakemake/log").iterdir()
+    events = re.findall(r"^(localrule pedestal|Finished.*Rule: minimum)", log.read_text(), re.M)
     assert len(events) == 12
     counts = np.cumsum([1 if "pedestal" in event else -1 for event in events])
     assert max(counts) <= 2

@@ -259,7 +259,7 @@ def test_exposures_of_another_detector_are_refused(tmp_path):
     assert "x2.fits: DETECTOR NRS2 against NRS1" in done.stderr.splitlines()[-1]
     assert not output.exists()
     done = program("pedestal", *paths[:2], "--output", output)
-    assert done.stderr == "pedestal: warning: x1: GRATING B against A\n"
+    assert done.stderr.endswith("pedestal: warning: x1: GRATING B against A\n")
     with fits.open(output) as hdus:
         found = [(h.header["DETECTOR"], h.header["EXP_TYPE"]) for h in hdus[1:]]
     assert found == [("NRS1", "NRS_IFU")] * 2

@@ -19,17 +19,11 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 OURS = "snakemake.logging.selfcal"  # the logger of the workflow's own lines
-KEPT = "Nothing to be done"
 NOISE = ("Config file ", "Assuming ")  # before a run begins
-SAID = (
-    "At least one job did not complete",
-    "Exiting because a job execution failed",
-)  # by its line
-# What Snakemake says after Ctrl-C and SIGTERM, and what is shown, once.
-ENDED = {
-    "Terminating processes on user request": "interrupted: ending the jobs that run",
-    "Will exit after finishing": "ended: waiting for the jobs that run",
-}
+SAID = ("At least one job did not", "Exiting because a job execution")  # by the job's line
+# What Snakemake says after Ctrl-C and after SIGTERM.
+ENDED = ("Terminating processes on user request", "Will exit after finishing")
+STOPPED = ("interrupted;", "KeyboardInterrupt")  # the last line of a job that Ctrl-C ended
 # What Snakemake says of mistakes, and the remedy.
 REMEDIES = {
     "Unparsable value": "targets come after --: snakemake --config threshold=sigma -- plan",
@@ -41,7 +35,7 @@ REMEDIES = {
     "Read-only file system": "name another run folder with --directory",
 }
 # Where in the code an error arose: a line before or after what it says.
-PLACE = re.compile(r'(\w+(Error|Exception)( in (file|rule) .*)?:$)|(  File ".*", line \d+)')
+PLACE = re.compile(r'(\w*(Error|Exception)( in (file|rule) .*)?:$)|(File ".*", line \d+)')
 GUESS = re.compile(r" \(if you use input functions make sure .*\)\.")
 
 
@@ -97,21 +91,19 @@ class LogHandler(LogHandlerBase):
             if getattr(record, "exception", None) != "RuleException":
                 for line in describe_error(text):
                     self.say(f"{record.levelname.lower()}: {line}", "red")
-        elif ended := [ENDED[start] for start in ENDED if text.startswith(start)]:
-            if not self.interrupted:
-                self.bar.stop()
-                self.say(*ended)
-            self.interrupted = True
-        elif record.name == OURS or text.startswith(KEPT) or early:
+        elif text.startswith(ENDED):
+            self.end()
+        elif record.name == OURS or text.startswith("Nothing to be done") or early:
             self.say(text)
 
     def show_progress(self, name, logs):
         """Print the warnings of a job that has finished, and move the bar, or print its name."""
-        for line in self.read_log(logs, ": warning: "):
-            self.say(line)
+        for line in self.read_log(logs):
+            if ": warning: " in line:
+                self.say(line)
         if not self.console.is_terminal:
             self.say(f"{self.done} of {self.total}: {name}")
-        elif self.total - self.done < 2:
+        elif self.interrupted or self.total - self.done < 2:
             self.bar.stop()  # as the last job may print: plan, check, generate
         else:
             running = ", ".join(name.split()[0] for name, _ in self.jobs.values())
@@ -119,22 +111,31 @@ class LogHandler(LogHandlerBase):
             self.bar.start()
 
     def show_failure(self, record):
-        """Print why a job failed, by its log; nothing after Ctrl-C, which ends them all."""
+        """Print why a job failed, by its log; of one that Ctrl-C ended, only that."""
         self.jobs.pop(record.jobid, None)
-        errors = self.read_log(record.log, ": error: ")
+        lines = self.read_log(record.log)
+        errors = [line for line in lines if ": error: " in line]
         # Of a group that failed, most jobs have done well, or not begun.
         if not errors and not record.indent:
-            silent = f"{record.rule_name} said nothing: it was probably killed"
-            errors = self.read_log(record.log)[-1:] or [silent]
+            errors = lines[-1:] or [f"{record.rule_name} said nothing: it was probably killed"]
+        if errors and errors[0].startswith(STOPPED):
+            self.end()
         for line in errors if not self.interrupted else []:
             self.say(f"{line} (log: {', '.join(record.log)})", "red")
 
-    def read_log(self, logs, part=""):
-        """Return the lines of a job's log that have a part, if they are of this run."""
+    def end(self):
+        """Say once that the run was interrupted."""
+        if not self.interrupted:
+            self.bar.stop()
+            self.say("interrupted: waiting for the jobs that run")
+        self.interrupted = True
+
+    def read_log(self, logs):
+        """Return the lines of a job's log, if it is of this run."""
         log = next(iter(logs), "")
         if not os.path.exists(log) or os.path.getmtime(log) < self.began:
             return []
-        return [s for s in Path(log).read_text(errors="replace").splitlines() if part in s]
+        return Path(log).read_text(errors="replace").splitlines()
 
     def close(self):
         """Remove the bar."""
@@ -159,9 +160,9 @@ def end_quietly(kind, error, trace):
 
 def describe_error(text):
     """Return an error of Snakemake's without its place in the code; of a mistake, a line."""
-    lines = [line.strip() for line in text.splitlines() if not PLACE.match(line)]
-    lines = [GUESS.sub("", line) for line in lines if line and not line.startswith(SAID)]
+    lines = [line.strip() for line in text.partition("\nWildcards:")[0].splitlines()]
+    lines = [GUESS.sub("", s) for s in lines if s and not PLACE.match(s) and not s.startswith(SAID)]
+    last = -1 if "Traceback (most recent call last)" in text else 0  # which says what is wrong
     if remedies := [remedy for part, remedy in REMEDIES.items() if part in text]:
-        # Of a traceback, the last line says what is wrong.
-        return [f"{lines[-1 if 'Traceback' in text else 0]}; {remedies[0]}"]
-    return lines[-1:] if "Traceback" in text else lines
+        return [f"{lines[last]}; {remedies[0]}"]
+    return lines[last:]

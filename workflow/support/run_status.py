@@ -19,7 +19,6 @@ from badpix_selfcal.unused_results import list_left_over
 COLUMNS = ("association", "status", "stage", "message")
 STATUS = ("done", "skipped", "failed", "not reached", "left out")
 KILLED = "its log is empty: it was probably killed"
-GOES_ON = "the same command goes on"
 UNFLAGGED = "no background or selfcal exposure"
 # Warnings of summary.csv: a part of their text, by what the terminal calls them.
 WARNINGS = {
@@ -172,6 +171,8 @@ def report(members, flagged, left_out, outputs, started, prefix):
             if path_of("associate", association=name) in asked:
                 steps = list_steps(name, own)
                 rows.append((name, *find_status(steps, unfinished, started, set(own["stack"]))))
+        if any(INTERRUPTED in row for row in rows):  # jobs that were starting said nothing
+            rows = [(r[0], "not reached", "", "") if KILLED in r else r for r in rows]
         complete = len(rows) == members["association"].nunique()
         rows += [(name, "left out", "", why) for name, why in left_out.items() if complete]
         table = pd.DataFrame(rows, columns=COLUMNS)
@@ -195,8 +196,8 @@ def report(members, flagged, left_out, outputs, started, prefix):
 def find_next(table, asked, unfinished):
     """Return what the user does next, as a list of one line or none."""
     if unfinished:
-        failed = "failed" in {*table["status"]}
-        return [f"mend what failed, then {GOES_ON}" if failed else GOES_ON]
+        first = "mend what failed, then " if "failed" in {*table["status"]} else ""
+        return [f"{first}the same command goes on"]
     return [do for start, do in NEXT.items() if any(p.startswith(start) for p in asked)][:1]
 
 
