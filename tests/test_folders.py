@@ -128,11 +128,8 @@ def test_mosaic_tiles_keep_their_nods_and_imprints(here, told):
         assert f"tells the tiles of a mosaic: {', '.join(sorted(repeated))}" in said
         assert {row["tile"] for row in pool().values()} == {"1?"}
         return
-    assert (
-        "PATT_NUM" not in said
-        and "imprints" not in said
-        or (f": {', '.join(imprints)}; check" in said and told == "one set")
-    )
+    silent = "PATT_NUM" not in said and "imprints" not in said
+    assert silent or (f": {', '.join(imprints)}; check" in said and told == "one set")
     for i in range(4):
         tile = slice(0, 2) if i < 2 else slice(2, 4)
         found = roles(science[i])

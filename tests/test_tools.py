@@ -127,10 +127,10 @@ def test_plan_knows_the_sizes(here):
     exposures = [write_exposure(f"{name}_rate.fits", seed=i) for i, name in enumerate("abcde")]
     files = flag(here, exposures[:3], edge_mode="shrink", threshold="sigma")
     names = ("minimum", "excluded", "median", "noise", "flags")
-    data = {
-        name: sum(h.data.nbytes for h in fits.open(files[name]) if h.data is not None)
-        for name in names
-    }
+    data = {}
+    for name in names:
+        with fits.open(files[name], memmap=False) as hdus:
+            data[name] = sum(hdu.data.nbytes for hdu in hdus if hdu.data is not None)
     sizes, temporary = measure_results(MEMBERS, DEFAULTS | {"threshold": "sigma"})
     whole = os.path.getsize("a_rate.fits")
     assert sizes == {
