@@ -76,7 +76,9 @@ def run(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("figures"))
     names = [f"e{i}_nrs1_rate.fits" for i in range(3)]
     for i, name in enumerate(names):
-        write_exposure(workflow.path("asn", name), seed=i)
+        # Dithers of a tenth of a milliarcsecond, across a right ascension of 0.
+        pointing = {"RA_V1": (i - 0.5) * 1e-8 % 360, "DEC_V1": 60 + i * 3e-8}
+        write_exposure(workflow.path("asn", name), seed=i, science=pointing)
     nods = [(names[0], "science"), (names[1], "background"), ("e9_nrs1_rate.fits", "imprint")]
     write_association(workflow.path("asn/nods_asn.json"), ("nods", nods))
     write_association(workflow.path("asn/alone_asn.json"), ("alone", [(names[2], "science")]))
@@ -86,7 +88,7 @@ def run(tmp_path_factory):
         "7,shrink,fraction,0.01,0.01,\n7,zero,sigma,,,6\n"  # its windows shrink, too
     )
     workflow.planned = workflow.jobs("--", "tune", config=TUNE)
-    workflow.said = workflow.run("--quiet", "rules", "--", "figures", "tune", config=TUNE).stdout
+    workflow.said = workflow.run("--", "figures", "tune", config=TUNE).stdout
     workflow.run("--quiet", "all", "--", "report", config=TUNE)
     (workflow.tuned,) = workflow.path("results/tune").iterdir()
     (workflow.figures,) = workflow.path("results/figures").glob("*/")
@@ -290,6 +292,15 @@ def test_wavelengths_of_an_exposure_with_a_wcs(tmp_path):
 # ---- tuning --------------------------------------------------------------------------------------
 
 
+def test_the_extent_of_the_pointings_is_measured(tmp_path):
+    """Across a right ascension of 0; nothing where one pointing is unknown."""
+    for i, (ra, dec) in enumerate(((359.99999, 60), (1e-5, 60 + 3e-5))):
+        write_exposure(tmp_path / f"{i}.fits", science={"RA_V1": ra, "DEC_V1": dec})
+    paths = [str(tmp_path / f"{i}.fits") for i in range(2)]
+    assert measure_dither(paths) == pytest.approx(np.hypot(0.036, 0.108), rel=1e-4)
+    assert np.isnan(measure_dither([*paths, write_exposure(tmp_path / "unknown.fits")]))
+
+
 def test_tuning_keeps_its_tables_and_figures(run):
     assert run.planned["score"] == 5
     assert run.planned["threshold"] == 1
@@ -313,6 +324,8 @@ def test_tuning_says_what_is_found_and_the_page_shows_the_suggestion(run):
     assert f"tune: {run.tuned.name}: {line}" in run.said
     setting, again = suggest(points)
     assert line.startswith(again)
+    assert line.endswith("its dithers (0.00 arcsec) are smaller than the PSF: false flags on its "
+                         "source cannot be known")  # fmt: skip
     assert f"threshold: {setting['threshold']}" in line
     page = run.path("results/report.html").read_text()
     assert line in page
@@ -394,10 +407,6 @@ def test_error_bars_are_of_the_injections():
     assert np.isnan(point["half_found_from"])
 
 
-# Within 0.11 arcsec, across a right ascension of 0.
-POINTINGS = [{"RA_V1": ra, "DEC_V1": 60 + dec} for ra, dec in ((359.99999, 0), (1e-5, 3e-5))]
-
-
 @pytest.mark.parametrize(("rows", "chosen", "why"), [
     ([(1, 0.5, 1000, 10), (2, 0.7, 2000, 180), (4, 0.9, 4000, 2000)], 2, "the most with at most"),
     ([(1, 0.69, 1000, 10), (2, 0.7, 2000, 180)], 1, "the most with at most"),  # within its error
@@ -416,9 +425,7 @@ def test_what_is_suggested(rows, chosen, why):
     assert f"flagfrac_upper: {chosen}" in line
     assert "nsigma" not in line
     assert "\n" not in line
-    assert measure_dither(POINTINGS) == pytest.approx(np.hypot(0.036, 0.108), rel=1e-4)
-    assert np.isnan(measure_dither([{}, *POINTINGS]))
-    assert "smaller than the PSF: false" in suggest(points, 0, measure_dither(POINTINGS), 0.2)[1]
+    assert "(0.10 arcsec) are smaller than the PSF: false" in suggest(points, 0, 0.1, 0.2)[1]
     assert "where its dithers are" in suggest(points, 0, np.nan, 0.2)[1]
     assert "cannot be known" not in suggest(points)[1]
 

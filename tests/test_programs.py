@@ -41,6 +41,14 @@ def test_a_fault_of_an_input_is_one_line(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("median: error: none.fits: no such file; check")
     assert len(done.stderr.splitlines()) == 1
+    # Where the disk of the log is full, it goes to stdout, the terminal.
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-Es", ROOT / "scripts" / "selfcal", "median", "none.fits", "m"]
+        ended = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=full, text=True, cwd=tmp_path
+        )
+    assert ended.returncode
+    assert ended.stdout == done.stderr
 
 
 def test_a_defect_of_a_program_says_its_kind_after_its_traceback(tmp_path):

@@ -181,25 +181,23 @@ FALSE = {"BPXNHI": 100, "BPXNFALS": 50, "BPXEFALS": 5}
 
 
 def test_the_warnings_of_the_summary_advise_nothing_that_is_there_already():
-    def warnings(header, n_exposures=2, n_background=1):
-        return list_warnings(header, {"n_exposures": n_exposures, "n_background": n_background})
-
-    assert warnings(COMPLETE | {"BPXTHLO": -1.0}) == []
+    assert list_warnings(COMPLETE | {"BPXTHLO": -1.0}) == []
     nothing = ["no valid pixel in the minimum, nothing flagged"]
-    assert warnings({"S_BPXSLF": "COMPLETE"}) == nothing
+    assert list_warnings({"S_BPXSLF": "COMPLETE"}) == nothing
     nothing = ["no background or selfcal exposure, nothing flagged"]
-    assert warnings({"S_BPXSLF": "SKIPPED"}) == nothing
-    assert warnings(COMPLETE | {"BPXE0012": "e12", "BPXW0012": "dim"}) == ["e12: dim"]
-    for n_exposures, n_background, advice in (
+    assert list_warnings({"S_BPXSLF": "SKIPPED"}) == nothing
+    assert list_warnings(COMPLETE | {"BPXE0012": "e12", "BPXW0012": "dim"}) == ["e12: dim"]
+    for n_exposures, n_dedicated, advice in (
         (1, 0, "add dedicated backgrounds"),
         (12, 0, "add dedicated backgrounds"),
         (3, 2, "add selfcal exposures of other positions or targets"),
         (4, 1, "look at runs.png of the target figures"),
     ):
-        (warning,) = warnings(COMPLETE | FALSE, n_exposures, n_background)
+        counts = {"BPXNEXP": n_exposures, "BPXNBKG": n_dedicated}
+        (warning,) = list_warnings(COMPLETE | FALSE | counts)
         assert warning.endswith(f"; {advice}")
     edges = COMPLETE | FALSE | {"BPXEDGE": "zero", "BPXNEDGE": 26}
-    assert warnings(edges)[0].endswith("; set edge_mode: shrink, as many lie at the ends")
+    assert list_warnings(edges)[0].endswith("; set edge_mode: shrink, as many lie at the ends")
 
 
 def test_the_rows_of_the_summary(here):

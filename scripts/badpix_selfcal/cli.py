@@ -109,12 +109,13 @@ def run(module, words):
     except BrokenPipeError:  # whoever reads the output has gone
         os._exit(0)
     except InputError as error:
-        sys.exit("\n".join(f"{program}: error: {line}" for line in str(error).splitlines()))
+        log("\n".join(f"{program}: error: {line}" for line in str(error).splitlines()))
+        sys.exit(1)
     except Exception as error:
         import traceback  # which takes time to import
 
-        traceback.print_exc()
-        sys.exit(f"{program}: error: {type(error).__name__}: {error}")
+        log(f"{traceback.format_exc()}{program}: error: {type(error).__name__}: {error}")
+        sys.exit(1)
 
 
 def end(number, _):
@@ -128,11 +129,15 @@ def refuse_overwriting(arguments):
     output = getattr(arguments, "output", None) or ""
     for name, value in vars(arguments).items():
         for path in value if isinstance(value, list) else [value]:
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                if name != "output" and os.path.samefile(path, output):
+            with contextlib.suppress(OSError, ValueError):
+                other = name != "output" and isinstance(path, str)
+                if other and os.path.samefile(path, output):
                     raise InputError(f"{path}: read and written; name another output")
 
 
 def log(text):
-    """Write a note to stderr, which rules send to the log."""
-    print(text, file=sys.stderr)
+    """Write a note to stderr, which rules send to the log; to stdout where its disk is full."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        print(text)

@@ -96,14 +96,14 @@ def summarize(members, prefix="", existing=False):
             read[exposure] = stack, *state
         cards = {column: header.get(card) for column, card in CARDS.items()}
         cards["target"] = cards["target"] or header.get("TARGNAME")
-        warnings = "; ".join(list_warnings(header, product)) or None
+        warnings = "; ".join(list_warnings(header)) or None
         rows.append({**product, "status": header["S_BPXSLF"], **cards, "warnings": warnings})
     summary = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     return summary, read
 
 
-def list_warnings(header, product):
-    """List the warnings about a product, from the header of its flagged exposure."""
+def list_warnings(header):
+    """List the warnings about a product, from the header of its flagged exposure or its flags."""
     warnings = [
         f"{header[card.replace('BPXW', 'BPXE')]}: {header[card]}"
         for card in header
@@ -114,18 +114,18 @@ def list_warnings(header, product):
     if not {"BPXTHLO", "BPXTHHI"} & set(header):
         warnings.append("no valid pixel in the minimum, nothing flagged")
     for warning in find_warnings(header):
-        advice = f"; {advise(product, header)}" if "source structure" in warning else ""
+        advice = f"; {advise(header)}" if "source structure" in warning else ""
         warnings.append(f"{warning}{advice}")
     return warnings
 
 
-def advise(product, header):
+def advise(header):
     """Return what helps against flagged source structure, given what the stack has already."""
     if header.get("BPXEDGE") == "zero" and header["BPXNEDGE"] > header["BPXNFALS"] / 2:
         return "set edge_mode: shrink, as many lie at the ends"
-    if not product["n_background"]:
+    if not header.get("BPXNBKG"):
         return "add dedicated backgrounds"
-    if product["n_exposures"] < FEW:
+    if header["BPXNEXP"] < FEW:
         return "add selfcal exposures of other positions or targets"
     return "look at runs.png of the target figures"
 

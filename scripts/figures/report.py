@@ -117,15 +117,15 @@ def make_card(stack, roles, products, root):
     flags = os.path.join(root, "stacks", stack, "flags.fits")
     if not os.path.exists(flags):
         return card
-    n_background = sum(own[0] == "background" for own in roles.values())
     header = read_primary(flags)
-    counts = {"n_exposures": len(roles), "n_background": n_background}
+    if n_dedicated := header.get("BPXNBKG"):
+        card["roles"] += f"; {n_dedicated} are dedicated backgrounds"
     figures, regions = os.path.join(root, "figures", stack), f"figures/{stack}/flags.reg"
     thumbnail = read_file(os.path.join(root, "report", f"{stack}.png"))
     return {
         **card,
         "header": header,
-        "warnings": list_warnings(header, counts),
+        "warnings": list_warnings(header),
         "title": format_title(header),
         "settings": format_settings(header),
         "unit": header.get("BUNIT", ""),

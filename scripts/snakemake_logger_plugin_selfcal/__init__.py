@@ -32,6 +32,7 @@ REMEDIES = {
     "Config file must be given": "write lines of key: value into it, or delete it",
     "cannot be locked": "wait for the other run; after a kill -9, run once with --unlock",
     "Permission denied": "allow writing, or name another run folder with --directory",
+    "No space left": "make room, or name another run folder with --directory",
     "Read-only file system": "name another run folder with --directory",
 }
 # Where in the code an error arose: a line before or after what it says.
@@ -97,9 +98,9 @@ class LogHandler(LogHandlerBase):
             self.say(text)
 
     def show_progress(self, name, logs):
-        """Print the warnings of a job that has finished, and move the bar, or print its name."""
+        """Print what a job that has finished warns of or suggests, and move the bar or name it."""
         for line in self.read_log(logs):
-            if ": warning: " in line:
+            if ": warning: " in line or ": suggested " in line:
                 self.say(line)
         if not self.console.is_terminal:
             self.say(f"{self.done} of {self.total}: {name}")

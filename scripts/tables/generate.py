@@ -247,8 +247,8 @@ def main(arguments):
     if products:
         lines += report.tabulate_groups(catalog, products) + report.list_doubts(catalog, products)
         lines += report.list_purposes(catalog, products)
-    print("\n".join(lines + report.list_outcomes(outcomes, written)))
-    for note in shorten_lines(notes):
-        print(note)
+    lines += report.list_outcomes(outcomes, written) + shorten_lines(notes)
+    print("\n".join(lines))
     if not products:
         raise InputError(f"{CATALOG}: nothing to calibrate in it; see its reasons")
+    print("next: correct what is not as you want it, then run without a target")

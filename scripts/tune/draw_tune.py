@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from badpix_selfcal.atomic_io import write_text
-from badpix_selfcal.cli import parser
+from badpix_selfcal.cli import log, parser
 from badpix_selfcal.fits_io import read_image
 from badpix_selfcal.parameters import SETTING, used_parameters
 from badpix_selfcal.save_figure import save_figure
@@ -226,7 +226,7 @@ def main(arguments):
     _, header = read_image(arguments.flags)
     own = header["BPXNBKG"], scores[0]["dither"][0], PSF.get(header["DETECTOR"], 0)
     setting, line = suggest(points, *own)
-    print(f"tune: {title}: {line}")
+    log(f"tune: {title}: {line}")
     for name, text in (
         ("recall.csv", table.to_csv(index=False, float_format="%.5g")),
         ("settings.csv", points.to_csv(index=False, float_format="%.5g")),

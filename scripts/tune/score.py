@@ -7,7 +7,7 @@ import pandas as pd
 
 from badpix_selfcal.atomic_io import write_text
 from badpix_selfcal.cli import log, parser
-from badpix_selfcal.fits_io import read_image
+from badpix_selfcal.fits_io import open_fits, read_image
 from badpix_selfcal.flag_diagnostics import estimate_false_positives, measure_structure
 from badpix_selfcal.flags import HIGH, LOW
 from badpix_selfcal.median import find_dispersion_axis, running_median, subtract_median
@@ -25,9 +25,13 @@ INPUTS = ("minimum", "median", "flags", "excluded")
 COLUMNS = (*SETTING, "kind", "strength", "injected", "found", "others", "false", "dither")
 
 
-def measure_dither(headers):
+def measure_dither(paths):
     """Return the extent of the pointings of exposures, in arcsec; NaN where one is unknown."""
-    pointings = [(header.get("RA_V1"), header.get("DEC_V1")) for header in headers]
+    pointings = []
+    for path in paths:
+        with open_fits(path) as fits:
+            header = fits["SCI"].read_header()
+        pointings.append((header.get("RA_V1"), header.get("DEC_V1")))
     ra, dec = np.unwrap(np.array(pointings, float).T, period=360)
     return 3600 * np.hypot(np.ptp(ra) * np.cos(np.radians(dec[0])), np.ptp(dec))
 
@@ -99,14 +103,8 @@ def main(arguments):
     sigma, free = measure_scatter(residual), ~np.isnan(residual) & (flags == 0)
     added = choose_injections(free, sigma, np.random.default_rng([5, arguments.seed]))
     log(f"noise {sigma} {header.get('BUNIT', '')}, {np.count_nonzero(added)} pixels")
-    headers, rows = [], []
-
-    def planes():
-        for _, plane, own in read_planes(arguments.exposures, added):
-            headers.append(own)
-            yield plane
-
-    lowest, dither = take_minimum(planes()), measure_dither(headers)
+    lowest = take_minimum(plane for _, plane, _ in read_planes(arguments.exposures, added))
+    dither, rows = measure_dither(arguments.exposures), []
     axis = find_dispersion_axis(header, arguments.dispersion_axis)
     significance = measure_significance(lowest[0], axis)
     structure = measure_structure(lowest[0], running_median(lowest[0], 15, axis, "shrink"), axis)

@@ -56,14 +56,9 @@ asked = [word.endswith("generate") for word in words]
 generating = all(asked) if "--" in sys.argv else any(asked)
 if main_process and not generating:
     errors += validate_inputs.find_member_errors(members, made)
-    run_status.say(
-        [
-            *first_lines,
-            *validate_inputs.find_member_warnings(members),
-            *validate_inputs.find_new_exposures(config["exposures"], members),
-            *run_status.list_left_out(left_out),
-        ]
-    )
+    first_lines += validate_inputs.find_member_warnings(members)
+    first_lines += validate_inputs.find_new_exposures(config["exposures"], members)
+    run_status.say(first_lines + run_status.list_left_out(left_out))
 if errors and not generating:
     raise WorkflowError(*shorten_lines(errors, 50))
 
