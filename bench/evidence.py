@@ -9,6 +9,7 @@ and figures. ``--quick`` takes one seed and few setups, and writes nothing.
 import argparse
 import functools
 import itertools
+import re
 from collections import namedtuple
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -18,12 +19,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from badpix_selfcal.flags import GOOD, HIGH, LOW
-from badpix_selfcal.median import exclude, running_median, subtract_median
-from badpix_selfcal.noise import ACROSS, measure_noise
+from badpix_selfcal.flag_diagnostics import count_diagnostics, find_warnings
+from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.median import running_median, subtract_median
+from badpix_selfcal.noise import ACROSS
+from badpix_selfcal.outlier_counts import count_outliers, measure_significance
 from badpix_selfcal.repeats import find_repeats
 from badpix_selfcal.robust_stats import SIGMA
-from badpix_selfcal.threshold import flag_beyond_noise, flag_outliers
+from badpix_selfcal.selfcal import flag_minimum
 from demo.detectors import DETECTORS
 from demo.simulate import EXPOSURE_TIME, GAIN, READ_NOISE, paint_scene, simulate_cosmic_rays
 from demo.simulate_bad_pixels import count_defects, place_defects
@@ -43,6 +46,14 @@ WAYS = {
     "upper": ("edge_mode zero, flagfrac_upper 0.005, flagfrac_lower 0.001", "#CC79A7"),
     "sigma": ("threshold sigma, nsigma_lower 7, nsigma_upper 5", "#D55E00"),
     "repeat": ("the same, repeat_fraction 0.5, where there are backgrounds", "#009E73"),
+}
+# edge_mode, threshold, its lower and upper parameter.
+SETTINGS = {
+    "fraction": ("zero", "fraction", 0.001, 0.001),
+    "shrink": ("shrink", "fraction", 0.001, 0.001),
+    "upper": ("zero", "fraction", 0.001, 0.005),
+    "sigma": ("shrink", "sigma", 7, 5),
+    "repeat": ("shrink", "sigma", 7, 5),
 }
 # source, width: peak of its continuum in DN/s, as of `paint_scene`; bad: fraction of the pixels
 # that are warm, half as many are low; missing: fraction that is NaN; rays: those left in an
@@ -221,21 +232,22 @@ def simulate(setup, seed):
 # ---- scores --------------------------------------------------------------------------------------
 
 
-def flags_of(stack, way):
-    """Return the flags of a stack by one of WAYS, [ny, nx]."""
-    if way in ("fraction", "upper"):
-        median = running_median(stack.minimum, KERNEL, stack.axis)
-        upper = 0.001 if way == "fraction" else 0.005
-        return flag_outliers(stack.minimum, median, 0.001, upper)[0]
-    kept = exclude(stack.minimum, stack.excluded)
-    median = exclude(running_median(kept, KERNEL, stack.axis, "shrink"), stack.excluded)
-    if way == "shrink":
-        return flag_outliers(stack.minimum, median)[0]
-    noise = measure_noise(stack.minimum, KERNEL, stack.axis, stack.excluded)
-    flags = flag_beyond_noise(stack.minimum, median, noise)
-    if way == "repeat":
-        flags[stack.repeats & (flags == GOOD)] = HIGH
-    return flags
+def flag(stack, way):
+    """Flag a stack by one of WAYS, with the function that the package offers; return a Selfcal."""
+    edge_mode, threshold, *cuts = SETTINGS[way]
+    excluded = stack.excluded if edge_mode == "shrink" else None
+    repeats = stack.repeats if way == "repeat" else None
+    images = stack.minimum, None, excluded, repeats
+    return flag_minimum(*images, stack.axis, KERNEL, edge_mode, threshold, {threshold: cuts})
+
+
+def judge(found, axis):
+    """Return the estimate of false high flags, and whether the stack is warned of them."""
+    cards = count_diagnostics(found.flags, found.minimum, found.median, found.high, axis, KERNEL)
+    header = {keyword: value for keyword, value, _ in cards}
+    header["BPXNHI"] = np.count_nonzero(found.flags == HIGH)
+    warned = any("follow source structure" in text for text in find_warnings(header))
+    return {"estimate": header["BPXNFALS"], "warned": int(warned)}
 
 
 def score(stack, flags):
@@ -284,8 +296,19 @@ def score(stack, flags):
 def rows_of(setup, seed):
     """Return a row for each of WAYS of a setup and seed."""
     stack = simulate(setup, seed)
-    said = {"group": setup.group, "setup": setup.name, "seed": seed}
-    return [{**said, "way": way, **score(stack, flags_of(stack, way))} for way in WAYS]
+    significance = measure_significance(stack.minimum, stack.axis)
+    said = {
+        "group": setup.group,
+        "setup": setup.name,
+        "seed": seed,
+        "backgrounds": setup.background,
+        "outliers": round(count_outliers(significance, setup.science + setup.background)),
+    }
+    rows = []
+    for way in WAYS:
+        found = flag(stack, way)
+        rows.append({**said, "way": way, **score(stack, found.flags), **judge(found, stack.axis)})
+    return rows
 
 
 # ---- tables and figures --------------------------------------------------------------------------
@@ -328,6 +351,38 @@ def table(rows, keys):
     for names, part in rows.groupby(keys, sort=False):
         lines.append("| " + " | ".join([*names, *(cell(part, kind) for kind in KINDS)]) + " |")
     return "\n".join(lines)
+
+
+def warnings_table(rows):
+    """Write a table in Markdown: how often stacks with many and with few false flags are warned."""
+    lines = [
+        "| threshold | f of 10 % or more: warned of | f below 5 %: warned of | "
+        "estimate over truth, f of 10 % or more |",
+        "|---|---|---|---|",
+    ]
+    for way in ("sigma", "fraction"):
+        part = rows[(rows["way"] == way) & (rows["n_high"] > 0)]
+        share = part["false high"] / part["n_high"]
+        many, few = part[share >= 0.1], part[share < 0.05]
+        ratio = many["estimate"] / many["false high"]
+        shares = [f"{stacks['warned'].sum()} of {len(stacks)}" for stacks in (many, few)]
+        lines.append("| " + " | ".join([way, *shares, describe(ratio)]) + " |")
+    return "\n".join(lines)
+
+
+def outliers_table(rows):
+    """Write a table in Markdown: how well the number of high outliers is counted (BPXNDHI)."""
+    rows = rows[rows["way"] == "fraction"]
+    ratio = rows["outliers"] / rows[["steady", "telegraph", "blotch", "column"]].sum(axis=1)
+    lines = ["| dedicated backgrounds | BPXNDHI over the true number |", "|---|---|"]
+    for name, part in ratio.groupby(rows["backgrounds"] > 0):
+        lines.append(f"| {'yes' if name else 'no'} | {describe(part)} |")
+    return "\n".join(lines)
+
+
+def describe(ratio):
+    """Return the range of ratios and their median as text."""
+    return f"{ratio.min():.2f} to {ratio.max():.2f}, median {ratio.median():.2f}"
 
 
 def draw_recall(rows, path):
@@ -380,24 +435,33 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true")
     options.add_argument("--seeds", type=int, default=4)
+    options.add_argument("--first", type=int, default=1, help="seed; others than 1 write nothing")
     options.add_argument("--processes", type=int, default=2)
     arguments = options.parse_args()
-    seeds = range(1, 2 if arguments.quick else arguments.seeds + 1)
+    first = arguments.first
+    seeds = range(first, first + (1 if arguments.quick else arguments.seeds))
     setups = SETUPS[::5] if arguments.quick else SETUPS
     jobs = [(setup, seed) for setup in setups for seed in seeds]
     with ProcessPoolExecutor(arguments.processes) as pool:
         found = list(pool.map(rows_of, *zip(*jobs, strict=True)))
     rows = pd.DataFrame([row for each in found for row in each])
-    if arguments.quick:
-        print(table(rows, ["group", "way"]))
+    if arguments.quick or first != 1:
+        tables = table(rows, ["group", "way"]), warnings_table(rows), outliers_table(rows)
+        print(*tables, sep="\n\n")
         return
     rows.to_csv(DOCS / "explanation" / "evidence.csv", index=False)
-    tables = table(rows, ["group", "way"]), table(rows[rows["way"] == "sigma"], ["group", "setup"])
+    sigma = rows[rows["way"] == "sigma"]
+    tables = table(rows, ["group", "way"]), table(sigma, ["group", "setup"])
     page = DOCS / "explanation" / "evidence.md"
-    before, rest = page.read_text().split("<!-- make evidence -->\n")
-    _, after = rest.split("<!-- end -->\n")
-    text = "\n\n".join(tables)
-    page.write_text(f"{before}<!-- make evidence -->\n{text}\n<!-- end -->\n{after}")
+    text = page.read_text()
+    for mark, part in (
+        ("", "\n\n".join(tables)),
+        (": warnings", warnings_table(rows)),
+        (": outliers", outliers_table(rows)),
+    ):
+        mark = f"<!-- make evidence{mark} -->"
+        text = re.sub(f"{mark}.*?<!-- end -->", f"{mark}\n{part}\n<!-- end -->", text, flags=re.S)
+    page.write_text(text)
     draw_recall(rows, DOCS / "pictures" / "evidence_recall.png")
     draw_cost(rows, DOCS / "pictures" / "evidence_cost.png")
 

@@ -11,12 +11,13 @@ from badpix_selfcal.errors import InputError
 from badpix_selfcal.excluded import find_excluded
 from badpix_selfcal.fits_io import read_dq
 from badpix_selfcal.flag_diagnostics import (
+    count_diagnostics,
     estimate_false_positives,
     find_warnings,
     find_wide_defects,
     measure_structure,
 )
-from badpix_selfcal.flags import HIGH, LOW
+from badpix_selfcal.flags import GOOD, HIGH, LOW
 from badpix_selfcal.median import running_median
 from badpix_selfcal.outlier_counts import (
     count_outliers,
@@ -133,7 +134,11 @@ def test_rows_and_columns_that_are_off_are_found(axis, rng):
     residual[120, :70] -= 10  # not most of its length
     residual[150] -= 10
     residual[10] = NAN
-    assert find_wide_defects(residual if axis == 2 else residual.T, axis).tolist() == [50, 150]
+    residual = residual if axis == 2 else residual.T
+    assert find_wide_defects(residual, axis).tolist() == [50, 150]
+    flags = np.where(residual > 5, HIGH, GOOD)
+    cards = count_diagnostics(flags, residual, np.zeros_like(residual), 5, axis, 15)
+    assert {key: value for key, value, _ in cards}["BPXNFALS"] == 0  # they are no source's light
 
 
 # ---- pixels that come and go ---------------------------------------------------------------------

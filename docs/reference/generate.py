@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 HERE = Path(__file__).parent
@@ -14,13 +15,16 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "workflow" / "support")]
 import run_status  # noqa: E402
 from badpix_selfcal import associations, catalog, file_state, summary  # noqa: E402
 from badpix_selfcal.figure_table import FIGURES  # noqa: E402
-from badpix_selfcal.parameters import PARAMETERS  # noqa: E402
+from badpix_selfcal.parameters import PARAMETERS, SETTING  # noqa: E402
 from badpix_selfcal.paths import RESULTS  # noqa: E402
 from figures import draw_shared  # noqa: E402
-from tools import check, mask  # noqa: E402
+from tools import check, mask, verify  # noqa: E402
+from tune import draw_tune, score  # noqa: E402
 
 TABLES = yaml.safe_load((HERE / "tables.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())["properties"]
+scores = pd.DataFrame([dict.fromkeys(score.COLUMNS, 1)])
+recall = draw_tune.average_scores(scores)
 COLUMNS = {
     "results/members.csv": associations.COLUMNS,
     "results/summary.csv": summary.COLUMNS,
@@ -29,7 +33,11 @@ COLUMNS = {
     "associations/pool.csv": catalog.COLUMNS,
     "results/check.csv": check.COLUMNS,
     "results/mask/{detector}.csv": mask.COLUMNS,
+    "results/verify.csv": verify.COLUMNS,
     "results/figures/shared.csv": draw_shared.COLUMNS,
+    "results/tune/{stack}/settings.csv": tuple(draw_tune.sum_strengths(recall)),
+    "results/tune/{stack}/recall.csv": tuple(recall),
+    "results/tune/{stack}/{injection}/score.csv": score.COLUMNS,
 }
 NOTE = "<!-- Written by `make reference`; edit tables.yaml, the schema or the code. -->\n"
 
@@ -82,8 +90,11 @@ def files_page():
 def columns_page():
     """Return the page of the columns of all tables."""
     text = f"# Columns of the tables\n\n{NOTE}\nIn the order of the files.\n"
+    agree("columns", TABLES["columns"], COLUMNS)
     for file, meanings in TABLES["columns"].items():
-        names = COLUMNS.get(file, tuple(meanings))
+        names = COLUMNS[file]
+        if file.startswith("results/tune/"):
+            names = ("setting", *(name for name in names if name not in SETTING))
         agree(file, meanings, names)
         rows = [(f"`{n}`", meanings[n] or SCHEMA[n]["description"]) for n in names]
         text += f"\n## {file}\n\n" + table(("column", "meaning"), rows)

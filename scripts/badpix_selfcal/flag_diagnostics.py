@@ -180,9 +180,7 @@ def find_wide_defects(residual, axis):
     """
     along = residual.T if axis == 1 else residual  # [along the dispersion, across]
     valid = ~np.isnan(along)
-    if not valid.any():
-        return np.empty(0, int)
-    limit = 3 * SIGMA * np.median(np.abs(along[valid]))
+    limit = 3 * SIGMA * np.median(np.abs(along[valid])) if valid.any() else 0.0
     n_valid = valid.sum(axis=1)
     with np.errstate(invalid="ignore"):
         off = np.maximum((along > limit).sum(axis=1), (along < -limit).sum(axis=1))
@@ -208,9 +206,10 @@ def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
     residual = subtract_median(minimum, median)
     _, lengths = label_runs(flags > 0, axis)
     n_line = len(find_line_like(flags == HIGH, residual, high, axis)[0])
+    wide = find_wide_defects(residual, axis)
     structure = measure_structure(minimum, median, axis)
+    structure[(slice(None), wide) if axis == 1 else wide] = np.nan  # of the detector, not of light
     n_false, error = estimate_false_positives(flags == HIGH, structure)
-    n_wide = len(find_wide_defects(residual, axis))
     return [
         ("BPXNEDGE", count_at_edge(flags > 0, axis, kernel_size),
          "flagged within half a kernel of the ends"),
@@ -219,7 +218,7 @@ def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
         ("BPXNLINE", n_line, "flagged that may belong to an emission line"),
         ("BPXNFALS", round(n_false), "high flags on source structure, estimate"),
         ("BPXEFALS", round(error), "error of that estimate, by counting"),
-        ("BPXNWIDE", n_wide, "rows or columns off over most of their length"),
+        ("BPXNWIDE", len(wide), "rows or columns off over most of their length"),
     ]  # fmt: skip
 
 

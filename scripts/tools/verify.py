@@ -35,6 +35,7 @@ from badpix_selfcal.write_back import write_flagged, write_skipped
 
 from .compare import DIFFERS, find_difference, find_text_difference
 
+COLUMNS = ("file", "fault")
 MOST = 20  # faults on the terminal
 
 
@@ -261,7 +262,7 @@ def main(arguments):
             pool.map(partial(verify_stack, values=read_values(config), prefix=prefix), jobs),
             [verify_tables(members, paths, digests, config, prefix)],
         )
-        table = pd.DataFrame(chain.from_iterable(found), columns=("file", "fault"))
+        table = pd.DataFrame(chain.from_iterable(found), columns=COLUMNS)
         faults = table[table["fault"] != ""]
         write_text(output, faults.to_csv(index=False))
         if len(faults):
