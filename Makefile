@@ -49,7 +49,7 @@ bench: .venv/test  ## measure speed and memory against jwst: half an hour
 bench-quick: .venv/test  ## a little of it: a few minutes
 	PYTHONPATH=scripts .venv/bin/python bench/run.py --quick
 
-evidence: .venv/test  ## what each way to flag finds, into docs: 20 minutes
+evidence: .venv/test  ## what each way to flag finds, into docs: 8 minutes
 	PYTHONPATH=scripts .venv/bin/python bench/evidence.py
 
 fuzz: .venv/test  ## break inputs at random for a minute (SECONDS=600: ten)
