@@ -138,8 +138,6 @@ def write_flagged(path, target, flags, header, cards, name):
     flagged, planes = flags > 0, map_planes(target, flags.shape)
     n_new = int(np.count_nonzero(planes["DQ"][flagged] & DO_NOT_USE == 0))
     apply_flags(planes, flagged)
-    for plane in planes.values():
-        plane.flush()
     with fitsio.FITS(target, "rw") as fits:
         write_status(fits, name, "COMPLETE")
         fits[0].write_key("BPXNNEW", n_new, comment="flagged here and not DO_NOT_USE before")
