@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import ROOT, wait_for
+from disks import NotHereError, command
 
 START = "Using workflow specific profile "
 
@@ -114,6 +115,20 @@ def test_a_mistake_is_one_line_with_its_remedy(nods, words, line):
     said = [x for x in done.stderr.splitlines() if not x.startswith((START, "associations: "))]
     assert len(said) == 1, said
     assert re.fullmatch(f"error: {line}", said[0])
+
+
+def test_a_read_only_folder_is_one_line(nods):
+    folder = str(nods.folder)
+    try:
+        command("mount", "--bind", folder, folder)
+        command("mount", "-o", "remount,ro,bind", folder)
+    except NotHereError as error:
+        pytest.skip(str(error))
+    done = nods.run(check=False)
+    command("umount", folder)
+    (line,) = (line for line in done.stdout.splitlines() if not line.startswith(START))
+    assert done.returncode == 1
+    assert re.fullmatch("error: .* Read-only file system: .*; name another run folder .*", line)
 
 
 def test_ctrl_c_on_a_terminal(nods, slow):

@@ -52,6 +52,7 @@ class LogHandler(LogHandlerBase):
         self.bar = Progress(*columns, console=self.console, transient=True)
         self.bar.add_task("")
         self.jobs = {}  # names and logs of jobs that run
+        self.told = set()  # remedies, each once
         self.done = self.total = 0  # number of jobs
         self.began = time.time()
         self.running = self.interrupted = False
@@ -91,7 +92,9 @@ class LogHandler(LogHandlerBase):
             # A RuleException is a job that failed, as in JOB_ERROR.
             if getattr(record, "exception", None) != "RuleException":
                 for line in describe_error(text):
-                    self.say(f"{record.levelname.lower()}: {line}", "red")
+                    if not line.endswith(tuple(self.told)):
+                        self.say(f"{record.levelname.lower()}: {line}", "red")
+                    self.told.update(r for r in REMEDIES.values() if line.endswith(r))
         elif text.startswith(ENDED):
             self.end()
         elif record.name == OURS or text.startswith("Nothing to be done") or early:
