@@ -37,7 +37,8 @@ class Terminal:
         except OSError:  # the other end is closed
             pass
         os.close(self.control)
-        return said.decode(), self.process.wait()
+        # Ctrl-C drops what the terminal has not taken yet, in the middle of a character, too.
+        return said.decode(errors="replace"), self.process.wait()
 
 
 def test_a_line_for_each_job_and_what_comes_next(nods):
