@@ -130,8 +130,7 @@ def refuse_overwriting(arguments):
     for name, value in vars(arguments).items():
         for path in value if isinstance(value, list) else [value]:
             with contextlib.suppress(OSError, ValueError):
-                other = name != "output" and isinstance(path, str)
-                if other and os.path.samefile(path, output):
+                if name != "output" and isinstance(path, str) and os.path.samefile(path, output):
                     raise InputError(f"{path}: read and written; name another output")
 
 

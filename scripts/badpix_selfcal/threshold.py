@@ -128,7 +128,7 @@ def flag_stack(minimum, median, header, values, noise=None, repeats=None):
         if repeats is not None:
             added = repeats & (flags == GOOD)
             flags[added] = HIGH
-            card = ("BPXNREP", np.count_nonzero(added), "of the high, flagged as they come and go")
+            card = ("BPXNREP", np.count_nonzero(added), "high flags on pixels that come and go")
             outliers = [*parameter_cards("repeats", values), card]
     else:
         lower, upper = values["flagfrac_lower"], values["flagfrac_upper"]
