@@ -121,17 +121,14 @@ def measure_structure(minimum, median, axis):
     -------
     structure : ndarray of float32, [ny, nx]
         The larger of the gradient of the median across the dispersion, and of the absolute running
-        median of the residual over ACROSS pixels across, as far to either side; NaN where unknown,
-        and on wide defects, which are of the detector.
+        median of the residual over ACROSS pixels across, as far to either side; NaN where unknown.
     """
     across = axis - 1  # axis 1 is along x, the second of [y, x]
     with np.errstate(invalid="ignore"):
         gradient = np.abs(np.gradient(median, axis=across))
-    residual = subtract_median(minimum, median)
-    line = np.abs(running_median(residual, ACROSS, 3 - axis, "shrink"))
+    line = np.abs(running_median(subtract_median(minimum, median), ACROSS, 3 - axis, "shrink"))
     sides = np.fmax(np.roll(line, ACROSS, across), np.roll(line, -ACROSS, across))
-    unknown = np.isnan(minimum) | find_wide_defects(residual, axis)
-    return np.where(unknown, np.float32(np.nan), np.fmax(gradient, sides))
+    return np.where(np.isnan(minimum), np.float32(np.nan), np.fmax(gradient, sides))
 
 
 def estimate_false_positives(high, structure):
@@ -178,8 +175,8 @@ def find_wide_defects(residual, axis):
 
     Returns
     -------
-    wide : ndarray of bool, [1, nx] for axis 1, [ny, 1] for axis 2
-        The columns or the rows that are off.
+    places : ndarray of int, [n]
+        Pixels along the dispersion: columns x for axis 1, rows y for axis 2.
     """
     along = residual.T if axis == 1 else residual  # [along the dispersion, across]
     valid = ~np.isnan(along)
@@ -187,7 +184,7 @@ def find_wide_defects(residual, axis):
     n_valid = valid.sum(axis=1)
     with np.errstate(invalid="ignore"):
         off = np.maximum((along > limit).sum(axis=1), (along < -limit).sum(axis=1))
-    return np.expand_dims((n_valid > 0) & (off > MOST * n_valid), axis - 1)
+    return np.flatnonzero((n_valid > 0) & (off > MOST * n_valid))
 
 
 def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
@@ -209,8 +206,9 @@ def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
     residual = subtract_median(minimum, median)
     _, lengths = label_runs(flags > 0, axis)
     n_line = len(find_line_like(flags == HIGH, residual, high, axis)[0])
-    n_wide = np.count_nonzero(find_wide_defects(residual, axis))
+    wide = find_wide_defects(residual, axis)
     structure = measure_structure(minimum, median, axis)
+    structure[(slice(None), wide) if axis == 1 else wide] = np.nan  # has its own warning
     n_false, error = estimate_false_positives(flags == HIGH, structure)
     return [
         ("BPXNEDGE", count_at_edge(flags > 0, axis, kernel_size),
@@ -220,7 +218,7 @@ def count_diagnostics(flags, minimum, median, high, axis, kernel_size):
         ("BPXNLINE", n_line, "flagged that may belong to an emission line"),
         ("BPXNFALS", round(n_false), "high flags on source structure, estimate"),
         ("BPXEFALS", round(error), "error of that estimate, by counting"),
-        ("BPXNWIDE", n_wide, "rows or columns off over most of their length"),
+        ("BPXNWIDE", len(wide), "rows or columns off over most of their length"),
     ]  # fmt: skip
 
 
