@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, program
+from snakemake.cli import get_argument_parser
+from snakemake.scheduling.job_scheduler import JobRateLimiter
 
 import snakemake_compat
 from badpix_selfcal import parameters
@@ -103,9 +105,18 @@ def test_no_file_is_long():
 def test_another_snakemake_falls_back():
     """One without what is not documented: each answer is the safe one."""
     other = SimpleNamespace()
-    assert snakemake_compat.is_main_process(other) is True
-    assert snakemake_compat.module_prefix(other) == ""
+    assert snakemake_compat.is_users_command(other) is True
     assert snakemake_compat.run_outputs(other) == (None, None)
+    snakemake_compat.lift_default_rate(other)
+    assert vars(other) == {}
+
+
+def test_snakemakes_limit_of_jobs_a_second_is_lifted_a_users_stays():
+    for words, stays in (([], False), (["--max-jobs-per-timespan=10/1s"], True)):
+        limit = JobRateLimiter(get_argument_parser().parse_args(words).max_jobs_per_timespan)
+        workflow = SimpleNamespace(scheduler=SimpleNamespace(job_rate_limiter=limit))
+        snakemake_compat.lift_default_rate(workflow)
+        assert (workflow.scheduler.job_rate_limiter is limit) is stays
 
 
 # ---- tables --------------------------------------------------------------------------------------

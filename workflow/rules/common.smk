@@ -25,11 +25,10 @@ from badpix_selfcal import associations, parameters
 from badpix_selfcal.atomic_io import measure_unzipped
 from badpix_selfcal.file_state import hash_content, hash_states, hash_text, read_state
 from badpix_selfcal.labels import shorten_lines
-from badpix_selfcal.paths import RESULTS, SKIPPED, path_of
+from badpix_selfcal.paths import RESULTS, SKIPPED, find_prefix, path_of
 from badpix_selfcal.stages import list_stages
 
-main_process = snakemake_compat.is_main_process(workflow)
-PREFIX = snakemake_compat.module_prefix(workflow)
+main_process = snakemake_compat.is_users_command(workflow)
 
 # ---- config and tables, validated before any work -----------------------------------------------
 
@@ -67,8 +66,6 @@ if errors and not generating:
 # Sorted, so that the order of the members in an association changes nothing.
 combined = members[members["exptype"].isin(associations.COMBINED)].sort_values("exposure")
 flagged = associations.list_flagged(members, config["save_flagged_bkg"])
-if main_process:
-    run_status.say(run_status.name_missing(flagged, PREFIX))
 path_of_exposure = dict(zip(combined["exposure"], combined["path"]))
 
 
@@ -163,10 +160,14 @@ def code(program):
 DEMO_MB = 60  # the largest exposure of the demo, before it is made
 
 
+def list_sizes(paths):
+    """Return the sizes of exposures in MB."""
+    return [measure_unzipped(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
+
+
 def exposure_sizes(wildcards):
     """Return the sizes of a stack's exposures in MB."""
-    paths = exposures_of_stack.get(wildcards.stack, [])
-    return [measure_unzipped(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
+    return list_sizes(exposures_of_stack.get(wildcards.stack, []))
 
 
 def stack_memory(wildcards, attempt):
@@ -189,6 +190,4 @@ stack_resources = {"mem_mb": stack_memory, "runtime": stack_runtime}
 
 def run_runtime(wildcards, attempt):
     """Return the minutes to read every exposure at 10 MB/s."""
-    paths = set(path_of_exposure.values())
-    sizes = [os.path.getsize(p) / 1e6 if os.path.exists(p) else DEMO_MB for p in paths]
-    return attempt * int(5 + sum(sizes) / 10 / 60)
+    return attempt * int(5 + sum(list_sizes(path_of_exposure.values())) / 10 / 60)

@@ -1,8 +1,10 @@
-# The end of a run: what became of each association, in status.csv and on the terminal.
+# The start and the end of a run: what became of each association, in status.csv and on the terminal.
 
 import time
 
 run_started = time.time()
+if main_process:
+    run_status.say(run_status.name_missing(flagged, PREFIX))
 
 
 def report_status():
@@ -15,6 +17,10 @@ def report_status():
         started=run_started,
         prefix=PREFIX,
     )
+
+
+onstart:
+    snakemake_compat.lift_default_rate(workflow)
 
 
 onsuccess:

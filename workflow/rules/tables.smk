@@ -43,6 +43,10 @@ rule members:
         " --expected {params.table} --output {output} 2> {log}"
 
 
+# The folder below which results go, where this is a module with a prefix; "" else.
+PREFIX = find_prefix(str(rules.members.output), "members")
+
+
 rule associate:
     """An association that points to the flagged exposures, and its view."""
     input:
@@ -129,9 +133,7 @@ rule provenance:
         "../../envs/environment.yaml"
     params:
         code=code("tables/provenance"),
-        contents=lambda wildcards: hash_text(
-            " ".join(map(hash_content, association_files.values()))
-        ),
+        contents=lambda wildcards: [*map(hash_content, association_files.values())],
         config=json.dumps(config, sort_keys=True),
     shell:
         "selfcal provenance --config {params.config:q}"

@@ -95,8 +95,7 @@ def find_status(steps, unfinished, started, stacks):
     """
     waiting = [(stage, log) for stage, output, log in steps if output in unfinished]
     if not waiting:
-        unflagged = stacks == {SKIPPED}
-        return ("skipped", "", UNFLAGGED) if unflagged else ("done", "", "")
+        return ("skipped", "", UNFLAGGED) if stacks == {SKIPPED} else ("done", "", "")
     for stage, log in waiting:
         # A job that did not begin leaves no log, or an old one.
         if os.path.exists(log) and os.path.getmtime(log) >= started:
