@@ -1,5 +1,5 @@
 """
-Measure two checkouts side by side: ``python bench/compare.py OTHER_CHECKOUT [CASE ...]``.
+Measure two checkouts: ``PYTHONPATH=scripts python bench/compare.py OTHER_CHECKOUT [CASE ...]``.
 
 Each case runs on the same files, whole commands in alternation; printed are medians of wall time,
 of the processor time of all processes (user and system), and the largest process.

@@ -10,8 +10,6 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, program
-from snakemake.cli import get_argument_parser
-from snakemake.scheduling.job_scheduler import JobRateLimiter
 
 import snakemake_compat
 from badpix_selfcal import parameters
@@ -97,16 +95,6 @@ def test_another_snakemake_falls_back():
     other = SimpleNamespace()
     assert snakemake_compat.is_users_command(other) is True
     assert snakemake_compat.run_outputs(other) == (None, None)
-    snakemake_compat.lift_default_rate(other)
-    assert vars(other) == {}
-
-
-def test_snakemakes_limit_of_jobs_a_second_is_lifted_a_users_stays():
-    for words, stays in (([], False), (["--max-jobs-per-timespan=10/1s"], True)):
-        limit = JobRateLimiter(get_argument_parser().parse_args(words).max_jobs_per_timespan)
-        workflow = SimpleNamespace(scheduler=SimpleNamespace(job_rate_limiter=limit))
-        snakemake_compat.lift_default_rate(workflow)
-        assert (workflow.scheduler.job_rate_limiter is limit) is stays
 
 
 # ---- tables --------------------------------------------------------------------------------------

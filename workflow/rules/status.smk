@@ -19,10 +19,6 @@ def report_status():
     )
 
 
-onstart:
-    snakemake_compat.lift_default_rate(workflow)
-
-
 onsuccess:
     report_status()
 
