@@ -111,10 +111,11 @@ def measure_offset(valid, kernel_size, axis):
     offset : ndarray of float32, [ny, nx]
         In pixels; NaN where the window has no valid pixel.
     """
-    place = np.expand_dims(np.arange(valid.shape[2 - axis]), axis - 1)
+    valid = valid.astype(np.float32)  # of which sums of places are exact
+    place = np.expand_dims(np.arange(valid.shape[2 - axis], dtype=np.float32), axis - 1)
     number, total = (
-        move_window(bottleneck.move_sum, values.astype(float), kernel_size, axis, 0)
+        move_window(bottleneck.move_sum, values, kernel_size, axis, 0)
         for values in (valid, valid * place)
     )
     with np.errstate(invalid="ignore"):
-        return ((total - number * place) / number).astype(np.float32)
+        return (total - number * place) / number
