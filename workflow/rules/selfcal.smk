@@ -179,8 +179,9 @@ rule write_back:
     priority: 6
     conda:
         "../../envs/environment.yaml"
-    # A copy waits for the disk; small stacks run side by side.
-    threads: lambda wildcards: min(4, 1 + len(exposures_to_flag[wildcards.stack]) // 8)
+    # Each copies two exposures at a time, which it maps: more would need more memory. Small stacks run
+    # side by side.
+    threads: lambda wildcards: min(2, 1 + len(exposures_to_flag[wildcards.stack]) // 8)
     resources:
         **stack_resources,
     params:
