@@ -85,9 +85,19 @@ def test_what_a_parent_workflow_finds_by_its_own_names_is_its_own(tmp_path):
     assert str(ROOT / "workflow/support") == where[-1]
 
 
+def count_code(path):
+    """Count the lines of a file that hold code: no comments, docstrings or blank lines."""
+    text, texts = path.read_text(), set()
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                texts |= set(range(node.lineno, node.end_lineno + 1))
+    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return sum(1 for i, line in lines if line and line[0] != "#" and i not in texts)
+
+
 def test_no_file_is_long():
-    """In lines of any kind."""
-    assert {path.name for path in PRODUCT if len(path.read_text().splitlines()) > 400} == set()
+    assert {path.name for path in PRODUCT if count_code(path) > 350} == set()
 
 
 def test_another_snakemake_falls_back():
