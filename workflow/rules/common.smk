@@ -154,9 +154,9 @@ def code(program):
     return code_hash.hash_code(SCRIPTS, program)
 
 
-# Resources, as measured: a stage needs up to 140 MB for MRS (exposures of 21 MB), 390 MB for NIRSpec
-# (84 MB), of files that write_back maps; Snakemake itself, which a job on a cluster starts twice,
-# 180 MB each time. Each further attempt gets as much once more.
+# Resources, as measured: a stage needs up to 140 MB for MRS (exposures of 21 MB) and 390 MB for NIRSpec
+# (84 MB), most of it for files that write_back maps. Snakemake itself needs 180 MB, and a job on a
+# cluster starts it twice. Each further attempt gets as much once more.
 DEMO_MB = 60  # the largest exposure of the demo, before it is made
 
 

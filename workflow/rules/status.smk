@@ -1,4 +1,5 @@
-# The start and the end of a run: what became of each association, in status.csv and on the terminal.
+# The start of a run names files that are missing in folders; its end says what became of each
+# association, in status.csv and on the terminal.
 
 import time
 
